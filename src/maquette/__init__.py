@@ -1,0 +1,1 @@
+"""Make an AI image generator of your own, from a folder of your images, on the computer you have."""

@@ -1,0 +1,73 @@
+"""What long work says while it runs. Faces print events, write them as JSON lines, or stream them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """The base of all events."""
+
+    name: ClassVar[str] = "event"
+
+    def to_json(self) -> dict[str, Any]:
+        """The event as one JSON object whose key `event` names it."""
+        fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name != "value"}
+        return {"event": self.name, **fields}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress(Event):
+    """How far the work is: `done` of `total` units, seconds so far, and about how many are left."""
+
+    name: ClassVar[str] = "progress"
+    verb: str
+    done: int
+    total: int | None
+    unit: str
+    seconds: float
+    eta: float | None = None
+    numbers: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Note(Event):
+    """One line for the person: what was chosen, found or written."""
+
+    name: ClassVar[str] = "note"
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Warning(Event):
+    """One line about something that may spoil the result."""
+
+    name: ClassVar[str] = "warning"
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Made(Event):
+    """A file was written that a person may want to look at."""
+
+    name: ClassVar[str] = "made"
+    path: str
+    what: str = "image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result(Event):
+    """The end of the work: plain facts for every face, and `value`, the Python object, for callers in Python."""
+
+    name: ClassVar[str] = "result"
+    verb: str
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    value: Any = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The facts stand beside `event` and `verb`, so that callers need not unwrap them."""
+        return {"event": self.name, "verb": self.verb, **self.facts}

@@ -1,0 +1,149 @@
+"""Settings are frozen dataclasses; here they go to and from JSON, command-line words and JSON Schema.
+
+A field is declared with `setting(default, help, ge=..., le=...)`. Unknown keys, wrong types and values out of range
+fail with a sentence that names the key, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Mapping
+from typing import Any, TypeVar, get_args, get_origin
+
+from maquette.core.errors import UsageError, nearest
+
+T = TypeVar("T")
+_BOUNDS = ("ge", "gt", "le", "lt", "multiple_of")
+
+
+def setting(default: Any, help: str, *, choices: tuple[str, ...] = (), **bounds: float) -> Any:
+    """Declare one setting: its default, one sentence about it, and optional bounds (ge, gt, le, lt, multiple_of)."""
+    unknown = set(bounds) - set(_BOUNDS)
+    if unknown:
+        raise TypeError(f"unknown bounds {sorted(unknown)}")
+    metadata = {"help": help, "choices": choices, "bounds": bounds}
+    if isinstance(default, (list, dict)):
+        raise TypeError("a setting's default is immutable: use a tuple")
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def required(help: str, *, choices: tuple[str, ...] = ()) -> Any:
+    """Declare a setting that must be given."""
+    return dataclasses.field(metadata={"help": help, "choices": choices, "bounds": {}})
+
+
+@functools.cache
+def _model(cls: type) -> Any:
+    import pydantic
+
+    hints = typing.get_type_hints(cls)
+    fields: dict[str, Any] = {}
+    for field in dataclasses.fields(cls):
+        default = ... if field.default is dataclasses.MISSING else field.default
+        kind = hints[field.name]
+        if field.metadata.get("choices"):
+            literal: Any = typing.Literal.__getitem__(tuple(field.metadata["choices"]))
+            kind = literal | None if type(None) in get_args(kind) else literal
+        info = pydantic.Field(
+            default, description=field.metadata.get("help"), allow_inf_nan=False if kind is float else None,
+            **field.metadata.get("bounds", {}),
+        )  # fmt: skip
+        fields[field.name] = (kind, info)
+    config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    return pydantic.create_model(cls.__name__, __config__=config, **fields)
+
+
+def _is_sequence(kind: Any) -> bool:
+    if get_origin(kind) in (typing.Union, types.UnionType):
+        return any(_is_sequence(part) for part in get_args(kind))
+    return get_origin(kind) in (tuple, list)
+
+
+def from_json(cls: type[T], values: Mapping[str, Any], *, what: str = "settings") -> T:
+    """Build settings of class `cls` from a mapping; text values are read as the field's type."""
+    import pydantic
+
+    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    for key in values:
+        if key not in known:
+            raise UsageError(f"{what}: there is no setting {key!r}", do=nearest(key, known))
+    hints = typing.get_type_hints(cls)
+    read = {
+        key: tuple(part.strip() for part in value.split(",") if part.strip())
+        if isinstance(value, str) and _is_sequence(hints[key])
+        else value
+        for key, value in values.items()
+    }
+    try:
+        checked = _model(typing.cast(type, cls)).model_validate(read)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"] if part != "function-after")
+        given = first.get("input")
+        if first["type"] == "missing":
+            raise UsageError(f"{what}: {key} must be given") from None
+        reason = str(first["msg"]).removeprefix("Value error, ")
+        raise UsageError(f"{what}: {key} = {given!r} is not possible ({reason[:1].lower() + reason[1:]})") from None
+    return cls(**{name: getattr(checked, name) for name in known})
+
+
+def to_json(settings: Any) -> dict[str, Any]:
+    """The settings as plain JSON values (tuples become lists, nested settings become objects)."""
+    return {field.name: _plain(getattr(settings, field.name)) for field in dataclasses.fields(settings)}
+
+
+def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_json(value)
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (tuple, list, set, frozenset)):
+        return [_plain(item) for item in (sorted(value) if isinstance(value, (set, frozenset)) else value)]
+    return value if isinstance(value, (str, int, float, bool, type(None))) else str(value)
+
+
+def schema(cls: type) -> dict[str, Any]:
+    """JSON Schema of the settings class."""
+    return typing.cast("dict[str, Any]", _model(cls).model_json_schema())
+
+
+def parse_pairs(pairs: typing.Iterable[str]) -> dict[str, str]:
+    """Read words like `width=64` into a mapping."""
+    values: dict[str, str] = {}
+    for pair in pairs:
+        key, sign, value = pair.partition("=")
+        if not sign or not key.strip():
+            raise UsageError(f"{pair!r} is not of the form KEY=VALUE")
+        values[key.strip().replace("-", "_")] = value.strip()
+    return values
+
+
+def parse_seconds(text: str | float) -> float:
+    """Read a time such as `90`, `90s`, `10m` or `1h30m` as seconds."""
+    import re
+
+    word = str(text).strip().lower()
+    match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", word)
+    if not word or match is None:
+        raise UsageError(f"{text!r} is not a time", do="write for example 90s, 10m or 1h30m")
+    days, hours, minutes, seconds = (float(part or 0) for part in match.groups())
+    total = days * 86400 + hours * 3600 + minutes * 60 + seconds
+    if not 0 < total <= 366 * 86400:
+        raise UsageError(f"a time of {text!r} is not possible", do="give more than 0 seconds and at most a year")
+    return total
+
+
+def parse_count(text: str | int) -> int:
+    """Read a count such as `5000`, `200k` or `1.5M`."""
+    import re
+
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([km]?)", str(text).strip().lower().replace("_", "").replace(",", ""))
+    if match is None:
+        raise UsageError(f"{text!r} is not a count", do="write for example 5000, 200k or 1.5M")
+    count = round(float(match[1]) * {"": 1, "k": 1_000, "m": 1_000_000}[match[2]])
+    if not 0 < count <= 10**12:
+        raise UsageError(f"a count of {text!r} is not possible", do="give at least 1")
+    return count

@@ -1,0 +1,122 @@
+"""The contract: what the author of a model writes, and the powers a model may have.
+
+A family is one file in this folder (or an entry point of the group `maquette.families`) with one subclass of `Family`.
+The engine knows only what stands here; it never names a family.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+from maquette.core.condition import Kind
+from maquette.core.noise import Noise
+from maquette.core.settings import setting
+from maquette.core.spec import Batch, DataSpec, Loss, Need, Phase, Scale
+
+Conditions = Mapping[str, Tensor]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FamilyConfig:
+    """Settings that every family has; a family's own Config adds its own."""
+
+    batch: int = setting(64, "images a step", ge=1, le=65536)
+    average: int = setting(10_000, "half-life of the running average of the weights, in images", ge=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoOptions:
+    """For families without dials."""
+
+
+class Family(nn.Module):
+    """Base of all families: an architecture, its losses, and its powers.
+
+    Inside, images are float N C H W in [-1, 1]; RGBA is premultiplied. Losses must be computed in float32: the engine
+    may run the forward passes under bfloat16 autocast.
+    """
+
+    Config: ClassVar[type[FamilyConfig]]
+    Options: ClassVar[type] = NoOptions
+    summary: ClassVar[str]
+    """One sentence for people: what the family is good for."""
+    accepts: ClassVar[frozenset[Kind]] = frozenset()
+    needs: ClassVar[Mapping[str, Need]] = {}
+    averaged: ClassVar[tuple[str, ...]] = ("",)
+    """Prefixes of the parameters whose running average is kept; what only training needs can be left out."""
+    phases: tuple[Phase, ...] = (Phase(name="fit"),)
+    """May be replaced in __init__ by one that depends on the config."""
+
+    def __init__(self, config: Any, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
+        super().__init__()
+        self.config, self.spec = config, spec
+
+    @classmethod
+    def variant(cls, scale: Scale, spec: DataSpec) -> FamilyConfig:
+        """The settings for a size of model and a form of data: the one dial from which the rest follows."""
+        raise NotImplementedError
+
+    @classmethod
+    def appetite(cls, scale: Scale, spec: DataSpec) -> int:
+        """How many images this size must see before it is better than the next smaller one."""
+        return 0
+
+    def loss(self, batch: Batch, phase: str) -> Loss:
+        """What the phase minimises on this batch. Random numbers come from `batch.generator` alone."""
+        raise NotImplementedError
+
+    def observe(self, statistics: Mapping[str, float]) -> None:
+        """Adapt own state to a step's statistics (averaged over processes). Keep such state in buffers."""
+
+    def settle(self, batches: Iterable[Batch]) -> None:
+        """Called on an averaged copy before it samples: recompute what averaging spoils (batch statistics)."""
+
+
+@runtime_checkable
+class Samples(Protocol):
+    """Makes images from noise. Yields the images as they form; the last one is the result."""
+
+    def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
+        """N C H W in [-1, 1]; row k depends on `noise.seeds[k]` and row k of the conditions alone."""
+        ...
+
+
+@runtime_checkable
+class Encodes(Protocol):
+    """Turns images into latents and back."""
+
+    def encode(self, images: Tensor) -> Tensor:
+        """Latents N L h w of images N C H W."""
+        ...
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Images N C H W of latents."""
+        ...
+
+
+@runtime_checkable
+class Scores(Protocol):
+    """Says how probable images are."""
+
+    def log_prob(self, images: Tensor, condition: Conditions) -> Tensor:
+        """Natural logarithm of the density (or probability) of each image, N."""
+        ...
+
+
+@runtime_checkable
+class Predicts(Protocol):
+    """Turns an image (or frames) into an image, a mask or a label's logits."""
+
+    def predict(self, images: Tensor) -> Tensor:
+        """What is predicted of images N C H W."""
+        ...
+
+
+def latent(noise: Noise, stream: str, *shape: int, like: Tensor) -> Tensor:
+    """Normal numbers of these seeds, on the device of `like`."""
+    return torch.from_numpy(noise.normal(stream, *shape)).to(like.device)
