@@ -10,8 +10,8 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
-from typing import Any, TypeVar, get_args, get_origin
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from maquette.core.errors import UsageError, nearest
 
@@ -19,20 +19,114 @@ T = TypeVar("T")
 _BOUNDS = ("ge", "gt", "le", "lt", "multiple_of")
 
 
-def setting(default: Any, help: str, *, choices: tuple[str, ...] = (), **bounds: float) -> Any:
-    """Declare one setting: its default, one sentence about it, and optional bounds (ge, gt, le, lt, multiple_of)."""
+def setting(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] = (),
+    read: Callable[[str], Any] | None = None,
+    form: str = "",
+    repeat: bool = False,
+    **bounds: float,
+) -> Any:
+    """Declare one setting: its default, one sentence about it, and optional bounds (ge, gt, le, lt, multiple_of).
+
+    `read` turns a word into the value before it is checked (`parse_seconds`); `form` shows how a value is written
+    (`KEY=VALUE`); a list that may `repeat` takes each word whole, others split a word at its commas.
+    """
     unknown = set(bounds) - set(_BOUNDS)
     if unknown:
         raise TypeError(f"unknown bounds {sorted(unknown)}")
-    metadata = {"help": help, "choices": choices, "bounds": bounds}
     if isinstance(default, (list, dict)):
         raise TypeError("a setting's default is immutable: use a tuple")
+    metadata = {"help": help, "choices": choices, "bounds": bounds, "read": read, "form": form, "repeat": repeat}
     return dataclasses.field(default=default, metadata=metadata)
 
 
-def required(help: str, *, choices: tuple[str, ...] = ()) -> Any:
+def required(
+    help: str, *, choices: tuple[str, ...] = (), read: Callable[[str], Any] | None = None, form: str = ""
+) -> Any:
     """Declare a setting that must be given."""
-    return dataclasses.field(metadata={"help": help, "choices": choices, "bounds": {}})
+    return dataclasses.field(metadata={"help": help, "choices": choices, "bounds": {}, "read": read, "form": form})
+
+
+def argument(help: str, *, many: bool = False, default: Any = dataclasses.MISSING, form: str = "") -> Any:
+    """Declare a setting that stands on the command line without a name; `many` takes all words that are left."""
+    metadata = {"help": help, "bounds": {}, "place": "argument", "repeat": many, "form": form}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def dials(help: str) -> Any:
+    """Declare the place (a `Mapping[str, str]`) for settings that only the work itself knows: a family's own dials."""
+    return dataclasses.field(default_factory=dict, metadata={"help": help, "bounds": {}, "place": "dials"})
+
+
+SettingKind = Literal["text", "integer", "number", "switch", "list", "mapping", "settings"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Described:
+    """One setting as help, forms and documents show it."""
+
+    name: str
+    option: str
+    """The name as it is typed: `held-out` for `held_out`, `from` for `from_`."""
+    kind: SettingKind
+    help: str
+    default: Any = None
+    required: bool = False
+    place: Literal["option", "argument", "dials"] = "option"
+    repeat: bool = False
+    choices: tuple[str, ...] = ()
+    bounds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    form: str = ""
+
+
+def describe(cls: type) -> tuple[Described, ...]:
+    """The settings of a class in their order. Loads no validator, so that help stays fast."""
+    hints = typing.get_type_hints(cls)
+    return tuple(_describe(field, hints[field.name]) for field in dataclasses.fields(cls))
+
+
+def _describe(field: dataclasses.Field[Any], hint: Any) -> Described:
+    parts = [part for part in get_args(hint) if part is not type(None)] if _is_union(hint) else [hint]
+    choices = field.metadata.get("choices") or tuple(
+        str(choice) for part in parts if get_origin(part) is Literal for choice in get_args(part)
+    )
+    needed = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    default = field.default_factory() if field.default_factory is not dataclasses.MISSING else field.default
+    return Described(
+        name=field.name,
+        option=field.name.rstrip("_").replace("_", "-"),
+        kind=_kind(parts),
+        help=field.metadata.get("help", ""),
+        default=None if needed else _plain(default),
+        required=needed,
+        place=field.metadata.get("place", "option"),
+        repeat=field.metadata.get("repeat", False),
+        choices=choices,
+        bounds=field.metadata.get("bounds", {}),
+        form=field.metadata.get("form", ""),
+    )
+
+
+def _kind(parts: list[Any]) -> SettingKind:
+    kinds: dict[Any, SettingKind] = {bool: "switch", int: "integer", float: "number"}
+    for part in parts:
+        if part in kinds:
+            return kinds[part]
+        origin = get_origin(part) or part
+        if origin in (tuple, list):
+            return "list"
+        if isinstance(origin, type) and issubclass(origin, Mapping):
+            return "mapping"
+        if dataclasses.is_dataclass(origin):
+            return "settings"
+    return "text"
+
+
+def _is_union(kind: Any) -> bool:
+    return get_origin(kind) in (typing.Union, types.UnionType)
 
 
 @functools.cache
@@ -43,6 +137,8 @@ def _model(cls: type) -> Any:
     fields: dict[str, Any] = {}
     for field in dataclasses.fields(cls):
         default = ... if field.default is dataclasses.MISSING else field.default
+        if field.default_factory is not dataclasses.MISSING:
+            default = field.default_factory()
         kind = hints[field.name]
         if field.metadata.get("choices"):
             literal: Any = typing.Literal.__getitem__(tuple(field.metadata["choices"]))
@@ -57,7 +153,7 @@ def _model(cls: type) -> Any:
 
 
 def _is_sequence(kind: Any) -> bool:
-    if get_origin(kind) in (typing.Union, types.UnionType):
+    if _is_union(kind):
         return any(_is_sequence(part) for part in get_args(kind))
     return get_origin(kind) in (tuple, list)
 
@@ -66,17 +162,12 @@ def from_json(cls: type[T], values: Mapping[str, Any], *, what: str = "settings"
     """Build settings of class `cls` from a mapping; text values are read as the field's type."""
     import pydantic
 
-    known = {field.name for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    fields = {field.name: field for field in dataclasses.fields(cls)}  # type: ignore[arg-type]
     for key in values:
-        if key not in known:
-            raise UsageError(f"{what}: there is no setting {key!r}", do=nearest(key, known))
+        if key not in fields:
+            raise UsageError(f"{what}: there is no setting {key!r}", do=nearest(key, fields))
     hints = typing.get_type_hints(cls)
-    read = {
-        key: tuple(part.strip() for part in value.split(",") if part.strip())
-        if isinstance(value, str) and _is_sequence(hints[key])
-        else value
-        for key, value in values.items()
-    }
+    read = {key: _read(fields[key], hints[key], value, what) for key, value in values.items()}
     try:
         checked = _model(typing.cast(type, cls)).model_validate(read)
     except pydantic.ValidationError as error:
@@ -87,7 +178,23 @@ def from_json(cls: type[T], values: Mapping[str, Any], *, what: str = "settings"
             raise UsageError(f"{what}: {key} must be given") from None
         reason = str(first["msg"]).removeprefix("Value error, ")
         raise UsageError(f"{what}: {key} = {given!r} is not possible ({reason[:1].lower() + reason[1:]})") from None
-    return cls(**{name: getattr(checked, name) for name in known})
+    return cls(**{name: getattr(checked, name) for name in fields})
+
+
+def _read(field: dataclasses.Field[Any], hint: Any, value: Any, what: str) -> Any:
+    """A word as the value it stands for; what is no word stays as it is."""
+    if not isinstance(value, str):
+        return value
+    if field.metadata.get("read"):
+        try:
+            return field.metadata["read"](value)
+        except UsageError as error:
+            raise UsageError(error.what, where=f"{what}: {field.name.rstrip('_')}", do=error.do) from None
+    if not _is_sequence(hint):
+        return value
+    if field.metadata.get("repeat"):
+        return (value,)
+    return tuple(part.strip() for part in value.split(",") if part.strip())
 
 
 def to_json(settings: Any) -> dict[str, Any]:
