@@ -1,0 +1,24 @@
+"""What all tests share: one thread a worker, a workspace of their own, and steady examples from hypothesis."""
+
+import os
+
+import hypothesis
+import pytest
+
+for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ[name] = "1"  # read by torch and NumPy when they load
+
+# The machine may be busy: an example that takes long is no failure.
+hypothesis.settings.register_profile(
+    "house", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("house")
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory, monkeypatch):
+    """A workspace of the test's own, so that no test touches the user's."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("MAQUETTE_HOME", str(folder))
+    monkeypatch.delenv("MAQUETTE_DEBUG", raising=False)
+    return folder
