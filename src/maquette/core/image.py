@@ -56,15 +56,15 @@ def convert(image: Image, mode: Mode) -> Image:
         return convert(eight, mode)
     if mode == "grey16":
         if have == "grey":
-            return image.astype(np.uint16) * np.uint16(257)
+            return np.asarray(image.astype(np.uint16) * np.uint16(257))
         rgb = convert(image, "rgb").astype(np.float64)
-        return np.rint(rgb @ _REC709 * 257)[..., None].astype(np.uint16)
+        return np.asarray(np.rint(rgb @ _REC709 * 257)[..., None].astype(np.uint16))
     if have == "rgba" and mode != "rgba":
         alpha = image[..., 3:].astype(np.uint32)
         laid = (image[..., :3].astype(np.uint32) * alpha + 255 * (255 - alpha) + 127) // 255
         return convert(laid.astype(np.uint8), mode)
     if mode == "grey":
-        return np.rint(image.astype(np.float64) @ _REC709)[..., None].astype(np.uint8)
+        return np.asarray(np.rint(image.astype(np.float64) @ _REC709)[..., None].astype(np.uint8))
     if have == "grey":
         return convert(np.repeat(image, 3, axis=2), mode)
     if mode == "rgba":
@@ -86,7 +86,7 @@ def unpremultiply(image: Image) -> Image:
         return image
     alpha = image[..., 3:].astype(np.uint32)
     colour = (image[..., :3].astype(np.uint32) * 255 + alpha // 2) // np.maximum(alpha, 1)
-    return np.concatenate([np.minimum(colour, 255) * (alpha > 0), alpha], axis=2).astype(np.uint8)
+    return np.asarray(np.concatenate([np.minimum(colour, 255) * (alpha > 0), alpha], axis=2).astype(np.uint8))
 
 
 def from_pil(picture: Any) -> Image:
@@ -94,9 +94,9 @@ def from_pil(picture: Any) -> Image:
     if picture.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I"):
         values = np.asarray(picture)
         return np.clip(values, 0, 65535).astype(np.uint16)[..., None]
-    if picture.mode in ("1", "L"):
-        return np.asarray(picture.convert("L"))[..., None]
     has_alpha = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
+    if picture.mode in ("1", "L") and not has_alpha:
+        return np.asarray(picture.convert("L"))[..., None]
     return np.asarray(picture.convert("RGBA" if has_alpha else "RGB"))
 
 
