@@ -1,0 +1,101 @@
+"""From a model, seeds and wishes to images: image k depends on seed k alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from maquette.core.condition import FLAT, ConditionSpec
+from maquette.core.errors import ConditionError, UsageError, nearest
+from maquette.core.noise import Noise, uniform
+from maquette.families.family import Family, Samples
+from maquette.nn.pixels import condition_tensors, from_tensor
+
+MICRO = 16
+"""Images a pass. Always full (padded), so that an image's pixels do not depend on how many were asked for."""
+Rows = Mapping[str, NDArray[Any]]
+
+
+def draw(
+    family: Family, seeds: Sequence[int], conditions: Rows, options: Any = None, *, micro: int = MICRO
+) -> Iterator[NDArray[Any]]:
+    """Images N H W C in the order of the seeds, a pass at a time. Row k of the conditions belongs to seed k."""
+    for _, images in draw_steps(family, seeds, conditions, options, micro=micro, only_last=True):
+        yield images
+
+
+def draw_steps(
+    family: Family,
+    seeds: Sequence[int],
+    conditions: Rows,
+    options: Any = None,
+    *,
+    micro: int = MICRO,
+    only_last: bool = False,
+) -> Iterator[tuple[int, NDArray[Any]]]:
+    """As `draw`, but with the images as they form: (index of the first seed, images), the last of a pass the result."""
+    if not isinstance(family, Samples):
+        raise UsageError(f"the family {type(family).__name__.lower()} does not make images from seeds")
+    options = family.Options() if options is None else options
+    device = next(family.parameters()).device
+    for start in range(0, len(seeds), micro):
+        chosen = list(seeds[start : start + micro])
+        count = len(chosen)
+        padded = chosen + [chosen[-1]] * (micro - count)
+        rows = {name: _pad(values[start : start + micro], micro) for name, values in conditions.items()}
+        tensors = condition_tensors(family.spec.conditions, rows)
+        tensors = {name: value.to(device) for name, value in tensors.items()}
+        images = None
+        with torch.inference_mode():
+            for images in family.sample(Noise(padded), tensors, options):
+                if not only_last:
+                    yield start, from_tensor(images[:count], family.spec.mode)
+            if images is None:
+                raise TypeError(f"{type(family).__name__}.sample yielded nothing")
+        if only_last:
+            yield start, from_tensor(images[:count], family.spec.mode)
+
+
+def _pad(values: NDArray[Any], count: int) -> NDArray[Any]:
+    missing = count - len(values)
+    return np.concatenate([values, np.repeat(values[-1:], missing, axis=0)]) if missing else values
+
+
+def wishes(
+    specs: Sequence[ConditionSpec],
+    table: Rows,
+    given: Mapping[str, Any],
+    seeds: Sequence[int],
+    size: tuple[int, int],
+) -> dict[str, NDArray[Any]]:
+    """What each seed's image is to be: what was given, and for the rest a row of the training data chosen by the seed.
+
+    `given` holds one value for all images by name of condition; `table` holds encoded rows kept from training.
+    """
+    by_name = {spec.name: spec for spec in specs}
+    for name in given:
+        if name not in by_name:
+            raise ConditionError(f"this model was not trained with {name!r}", do=nearest(name, by_name))
+    encoded = {name: by_name[name].encode(value, *size) for name, value in given.items()}
+    for spec in specs:
+        if spec.kind not in FLAT and spec.name not in given:
+            raise ConditionError(f"this model needs the {spec.kind} {spec.name!r}", do=f"give it with --{spec.kind}")
+    rest = [spec.name for spec in specs if spec.name not in given]
+    picked = _pick_rows(by_name, table, encoded, seeds) if rest else np.zeros(len(seeds), np.int64)
+    chosen = {name: np.asarray(table[name])[picked] for name in rest}
+    repeated = {name: np.repeat(value[None], len(seeds), axis=0) for name, value in encoded.items()}
+    return {spec.name: {**chosen, **repeated}[spec.name] for spec in specs}
+
+
+def _pick_rows(specs: Mapping[str, ConditionSpec], table: Rows, given: Rows, seeds: Sequence[int]) -> NDArray[np.int64]:
+    count = len(next(iter(table.values())))
+    rows = np.arange(count)
+    for name, value in given.items():  # Where a label is given, what goes with it comes from rows of that label.
+        if specs[name].kind == "label" and (same := np.flatnonzero(np.asarray(table[name])[rows] == value)).size:
+            rows = rows[same]
+    places = np.array([uniform(seed, "condition", 1)[0] for seed in seeds])
+    return np.asarray(rows[(places * len(rows)).astype(np.int64)], dtype=np.int64)
