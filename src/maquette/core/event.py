@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+import json
+import math
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -60,6 +63,16 @@ class Made(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Table(Event):
+    """Facts in rows, for people to read; the result holds the same facts for programs."""
+
+    name: ClassVar[str] = "table"
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Result(Event):
     """The end of the work: plain facts for every face, and `value`, the Python object, for callers in Python."""
 
@@ -67,7 +80,32 @@ class Result(Event):
     verb: str
     facts: Mapping[str, Any] = field(default_factory=dict)
     value: Any = None
+    summary: str = ""
+    """What a person reads at the end: what was made and where it is."""
+    next: Sequence[str] = ()
+    """Commands that are worth trying now."""
 
     def to_json(self) -> dict[str, Any]:
         """The facts stand beside `event` and `verb`, so that callers need not unwrap them."""
         return {"event": self.name, "verb": self.verb, **self.facts}
+
+
+def to_line(event: Event) -> str:
+    """The event as one line of JSON. Numbers that are not finite become null, which JSON can say."""
+    return json.dumps(_plain(event.to_json()), ensure_ascii=False, allow_nan=False)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):  # NumPy's numbers and arrays, without loading NumPy
+        return _plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, (str, int, float, bool, type(None))):
+        return value
+    raise TypeError(f"an event holds a {type(value).__name__}, which JSON cannot say")

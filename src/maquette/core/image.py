@@ -86,14 +86,15 @@ def unpremultiply(image: Image) -> Image:
         return image
     alpha = image[..., 3:].astype(np.uint32)
     colour = (image[..., :3].astype(np.uint32) * 255 + alpha // 2) // np.maximum(alpha, 1)
-    return np.asarray(np.concatenate([np.minimum(colour, 255) * (alpha > 0), alpha], axis=2).astype(np.uint8))
+    straight: Image = np.concatenate([np.minimum(colour, 255) * (alpha > 0), alpha], axis=2)
+    return straight.astype(np.uint8)
 
 
 def from_pil(picture: Any) -> Image:
     """A Pillow image as an array, in the nearest of our modes."""
     if picture.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I"):
         values = np.asarray(picture)
-        return np.clip(values, 0, 65535).astype(np.uint16)[..., None]
+        return np.asarray(np.clip(values, 0, 65535).astype(np.uint16)[..., None])
     has_alpha = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
     if picture.mode in ("1", "L") and not has_alpha:
         return np.asarray(picture.convert("L"))[..., None]
