@@ -1,0 +1,353 @@
+"""A dataset on the disk: images and what is known about them as memory-mapped arrays that batches are cut from.
+
+A dataset is a folder, by custom named `NAME.mq`:
+
+    dataset.json            form, count, digests, the settings it was made with
+    images.npy              N x height x width x channels, uint8 (uint16 for grey16)
+    conditions/NAME.npy     one encoded condition of every image
+    parts.npy, groups.npy   0 train, 1 held out; images of one group are never split between the parts
+    items.jsonl             where each image came from, and what was said about it; offsets.npy finds the lines
+    set_aside.jsonl         what was left out, and why
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import glob
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maquette.core import image
+from maquette.core.errors import DataError, MaquetteError
+from maquette.core.files import sync_folder
+from maquette.core.spec import DataSpec
+from maquette.data.arrays import Map, Stream, damaged, digest_file
+
+VERSION = 1
+Part = Literal["train", "held-out"]
+PARTS: tuple[Part, ...] = ("train", "held-out")
+_RECORDS = ("items.jsonl", "set_aside.jsonl")
+_NAME = re.compile(r"\w[\w-]{0,63}")
+_MAX_DESCRIPTION = 64 << 20
+
+
+class Dataset:
+    """A finished dataset. Nothing of it is loaded whole; asking for images copies them out of their file."""
+
+    def __init__(self, path: Path, description: Mapping[str, Any], spec: DataSpec) -> None:
+        self.path, self.spec, self.description = path, spec, description
+        self.digest: str = description["digest"]
+        self.name = path.name.removesuffix(".mq")
+        self._count: int = description["count"]
+        arrays = layout(spec, self._count)
+        self._maps = {file: Map(path / file, *form) for file, form in arrays.items()}
+        self._parts = np.array(self._maps["parts.npy"].array)
+        self._indices: dict[str, NDArray[np.int64]] = {}
+        _check_values(path, spec, self._parts, self._maps)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Dataset:
+        """Open a dataset's folder; whatever is missing, damaged or of another size is said before anything is read."""
+        path = Path(path)
+        description = _describe(path)
+        try:
+            spec = DataSpec.from_json(description["spec"])
+        except (MaquetteError, TypeError, ValueError, AttributeError) as error:
+            raise damaged(path / "dataset.json", f"the form of the images cannot be read ({error})") from None
+        for condition in spec.conditions:
+            if not _NAME.fullmatch(condition.name):
+                raise damaged(path / "dataset.json", f"{condition.name!r} cannot be the name of a condition")
+        if description["digest"] != digest_of(spec, description["count"], description["arrays"]):
+            raise damaged(path / "dataset.json", "the digest does not belong to what it describes")
+        return cls(path, description, spec)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __repr__(self) -> str:
+        spec = self.spec
+        return f"<Dataset {self.name}: {len(self)} images, {spec.width}x{spec.height} {spec.mode}>"
+
+    @property
+    def groups(self) -> NDArray[np.int32]:
+        """The group of every image; images of one group are copies of each other or overlap."""
+        return self._maps["groups.npy"].array
+
+    def indices(self, part: Part) -> NDArray[np.int64]:
+        """Which images belong to a part, in order."""
+        if part not in self._indices:
+            self._indices[part] = np.flatnonzero(self._parts == PARTS.index(part)).astype(np.int64)
+        return self._indices[part]
+
+    def images(self, indices: Sequence[int] | NDArray[Any]) -> NDArray[Any]:
+        """A copy of these images: n x height x width x channels."""
+        return self._maps["images.npy"].take(np.asarray(indices, np.int64))
+
+    def conditions(
+        self, indices: Sequence[int] | NDArray[Any], names: Sequence[str] | None = None
+    ) -> dict[str, NDArray[Any]]:
+        """The encoded conditions of these images, each of shape (n, ...); all of them or those that are named."""
+        chosen = np.asarray(indices, np.int64)
+        asked = [condition.name for condition in self.spec.conditions] if names is None else names
+        return {name: self._maps[_file(self.spec.condition(name).name)].take(chosen) for name in asked}
+
+    def item(self, index: int) -> dict[str, Any]:
+        """Where one image came from: path, digest of the file, rectangle in it if it was cut, and what was said."""
+        offsets = self._maps["offsets.npy"].array
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.path} has no item {index}")
+        start, end = int(offsets[index]), int(offsets[index + 1])
+        with open(self.path / "items.jsonl", "rb") as stream:
+            stream.seek(start)
+            line = stream.read(max(0, end - start))
+        return _line(self.path / "items.jsonl", line)
+
+    def set_aside(self) -> list[dict[str, str]]:
+        """What was left out of the dataset: path and reason."""
+        with open(self.path / "set_aside.jsonl", "rb") as stream:
+            return [_line(self.path / "set_aside.jsonl", line) for line in stream]
+
+    def missing(self, name: str) -> int:
+        """How many images lack that condition."""
+        condition = self.spec.condition(name)
+        values = self._maps[_file(condition.name)].array
+        if condition.kind == "label":
+            return int(np.count_nonzero(values < 0))
+        if condition.kind == "number":
+            return int(np.count_nonzero(np.isnan(values)))
+        if condition.kind == "text":
+            return int(np.count_nonzero(values[:, 0] == 0))
+        return 0
+
+    def verify(self) -> None:
+        """Read everything again and compare it with the digests; fails naming the file that changed."""
+        expected = {**self.description["arrays"], **self.description["records"]}
+        for file in (*layout(self.spec, self._count), *_RECORDS):
+            if file in expected and digest_file(self.path / file) != expected[file]:
+                raise damaged(self.path / file, "its content has changed since the dataset was made")
+
+
+class Writer:
+    """Builds a dataset piece by piece in constant memory. Until `finish` there is no dataset, only a hidden folder.
+
+    Use it as a context: leaving it without `finish` removes everything.
+    """
+
+    def __init__(
+        self,
+        to: str | os.PathLike[str],
+        spec: DataSpec,
+        *,
+        settings: Mapping[str, Any],
+        licences: Mapping[str, str] | None = None,
+    ) -> None:
+        self.to, self.spec, self.count = Path(to), spec, 0
+        self.settings, self.licences = dict(settings), dict(licences or {})
+        for condition in spec.conditions:
+            if not _NAME.fullmatch(condition.name):
+                raise DataError(f"{condition.name!r} cannot be the name of a condition", do="use letters, digits and _")
+        if self.to.exists():
+            raise DataError("it exists already", where=self.to, do="choose another name or remove it first")
+        self._partial = self.to.with_name(f".{self.to.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+        self._streams: dict[str, Stream] = {}
+        self._offset = 0
+        with self._writing():
+            remove_stale(self.to)
+            (self._partial / "conditions").mkdir(parents=True)
+            for file, (_, dtype) in layout(spec, 0).items():
+                self._streams[file] = Stream(self._partial / file, dtype)
+            for file in _RECORDS:
+                self._streams[file] = Stream(self._partial / file, None)
+
+    def __enter__(self) -> Writer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.abandon()
+
+    def append(
+        self, images: NDArray[Any], conditions: Mapping[str, NDArray[Any]], items: Sequence[Mapping[str, Any]]
+    ) -> None:
+        """Add n images (n x height x width x channels), their encoded conditions (n, ...) and their records."""
+        arrays = {"images.npy": images, **{_file(name): value for name, value in conditions.items()}}
+        for file, (shape, dtype) in layout(self.spec, len(items)).items():
+            if file in ("parts.npy", "groups.npy", "offsets.npy"):
+                continue
+            if arrays[file].shape != shape or arrays[file].dtype != dtype:
+                raise ValueError(f"{file}: {arrays[file].shape} {arrays[file].dtype} is not {shape} {dtype}")
+        with self._writing():
+            for file, array in arrays.items():
+                self._streams[file].write(array)
+            for item in items:
+                self._streams["offsets.npy"].write(np.array(self._offset, np.int64))
+                self._offset += self._streams["items.jsonl"].write_line(item)
+        self.count += len(items)
+
+    def set_aside(self, path: str, reason: str) -> None:
+        """Note that something was left out, and why."""
+        with self._writing():
+            self._streams["set_aside.jsonl"].write_line({"path": path, "reason": reason})
+
+    def finish(self, parts: NDArray[np.uint8], groups: NDArray[np.int32]) -> Dataset:
+        """Write the parts and groups of all images, flush everything to the disk, and give the dataset its name."""
+        if not self.count:
+            raise DataError("nothing was written into the dataset", where=self.to)
+        if parts.shape != (self.count,) or groups.shape != (self.count,):
+            raise ValueError("parts and groups have one value an image")
+        with self._writing():
+            self._streams["parts.npy"].write(parts.astype(np.uint8))
+            self._streams["groups.npy"].write(groups.astype(np.int32))
+            self._streams["offsets.npy"].write(np.array(self._offset, np.int64))
+            arrays, records = {}, {}
+            for file, (shape, _) in layout(self.spec, self.count).items():
+                digest = self._streams[file].finish(shape)
+                if file != "offsets.npy":
+                    arrays[file] = digest
+            for file in _RECORDS:
+                records[file] = self._streams[file].finish(())
+            self._describe(arrays, records)
+            sync_folder(self._partial / "conditions")
+            sync_folder(self._partial)
+            os.rename(self._partial, self.to)
+            sync_folder(self.to.absolute().parent)
+        return Dataset.open(self.to)
+
+    def abandon(self) -> None:
+        """Remove what was written so far. Does nothing after `finish`."""
+        for stream in self._streams.values():
+            stream.close()
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _describe(self, arrays: Mapping[str, str], records: Mapping[str, str]) -> None:
+        description = {
+            "maquette": "dataset", "version": VERSION, "digest": digest_of(self.spec, self.count, arrays),
+            "count": self.count, "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "spec": self.spec.to_json(), "settings": self.settings, "licences": self.licences,
+            "arrays": dict(arrays), "records": dict(records),
+        }  # fmt: skip
+        with open(self._partial / "dataset.json", "wb") as stream:
+            stream.write((json.dumps(description, indent=2, ensure_ascii=False) + "\n").encode())
+            stream.flush()
+            os.fsync(stream.fileno())
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.abandon()
+            full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+            reason = "the disk is full" if full else (error.strerror or str(error)).lower()
+            raise DataError(
+                f"the dataset could not be written ({reason}); nothing of it is left",
+                where=self.to,
+                do="free some space or choose another place",
+            ) from None
+        except BaseException:
+            self.abandon()
+            raise
+
+
+def layout(spec: DataSpec, count: int) -> dict[str, tuple[tuple[int, ...], np.dtype[Any]]]:
+    """The array files of a dataset of this form: name -> shape and type."""
+    pixels = (count, spec.height, spec.width, spec.channels)
+    return {
+        "images.npy": (pixels, np.dtype(image.dtype(spec.mode))),
+        **{
+            _file(c.name): ((count, *c.shape(spec.height, spec.width)), np.dtype(c.dtype)) for c in spec.conditions
+        },
+        "parts.npy": ((count,), np.dtype(np.uint8)),
+        "groups.npy": ((count,), np.dtype(np.int32)),
+        "offsets.npy": ((count + 1,), np.dtype(np.int64)),
+    }  # fmt: skip
+
+
+def digest_of(spec: DataSpec, count: int, arrays: Mapping[str, str]) -> str:
+    """The digest of a dataset: what the images, conditions and parts are, wherever and whenever they were made."""
+    content = {"spec": spec.to_json(), "count": count, "arrays": dict(sorted(arrays.items()))}
+    return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=32).hexdigest()
+
+
+def remove_stale(to: Path) -> None:
+    """Remove what a killed writer of the same dataset left behind."""
+    for folder in to.absolute().parent.glob(f".{glob.escape(to.name)}.*.*.partial"):
+        pid = folder.name.split(".")[-3]
+        if pid.isdigit() and not _alive(int(pid)):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _alive(pid: int) -> bool:
+    if os.name == "nt":
+        return True  # There, no signal is harmless enough to ask with.
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _file(condition: str) -> str:
+    return f"conditions/{condition}.npy"
+
+
+def _describe(path: Path) -> dict[str, Any]:
+    file = path / "dataset.json"
+    if not path.exists():
+        raise DataError("there is no dataset here", where=path, do="make one with maquette ingest")
+    if not file.is_file():
+        raise DataError("this is not a dataset", where=path, do="make one from it with maquette ingest")
+    if file.stat().st_size > _MAX_DESCRIPTION:
+        raise damaged(file, "it is far too long")
+    try:
+        description = json.loads(file.read_bytes())
+    except (ValueError, RecursionError):
+        raise damaged(file, "it cannot be read as JSON") from None
+    if not isinstance(description, dict) or description.get("maquette") != "dataset":
+        raise DataError("this is not a dataset", where=path, do="make one from it with maquette ingest")
+    if description.get("version") != VERSION:
+        raise DataError(
+            f"the dataset has format {description.get('version')!r}, this program reads {VERSION}",
+            where=path,
+            do="update maquette, or make the dataset again",
+        )
+    kinds = {"digest": str, "count": int, "spec": dict, "arrays": dict, "records": dict}
+    for key, kind in kinds.items():
+        if not isinstance(description.get(key), kind):
+            raise damaged(file, f"{key!r} is missing or of the wrong kind")
+    if not 0 < description["count"] < 2**40:
+        raise damaged(file, f"it says that there are {description['count']} images")
+    return description
+
+
+def _line(file: Path, line: bytes) -> dict[str, Any]:
+    try:
+        value = json.loads(line)
+    except (ValueError, RecursionError):
+        raise damaged(file, "a line cannot be read") from None
+    if not isinstance(value, dict):
+        raise damaged(file, "a line is not a record")
+    return value
+
+
+def _check_values(path: Path, spec: DataSpec, parts: NDArray[np.uint8], maps: Mapping[str, Map]) -> None:
+    if parts.size and int(parts.max()) >= len(PARTS):
+        raise damaged(path / "parts.npy", "an image belongs to a part that does not exist")
+    for condition in spec.conditions:
+        if condition.kind == "label":
+            values = maps[_file(condition.name)].array
+            if int(values.min()) < -1 or int(values.max()) >= len(condition.classes):
+                raise damaged(path / _file(condition.name), "a label lies outside the classes")

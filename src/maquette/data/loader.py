@@ -1,0 +1,70 @@
+"""Batches for training, cut from a dataset by position alone, so that training can go on exactly where it stopped.
+
+The order of epoch e is a permutation that depends on the seed and e alone. There is no state to save: whoever knows
+how many images were used knows what comes next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maquette.core.errors import DataError
+from maquette.core.noise import uniform
+from maquette.data.dataset import Dataset, Part
+
+
+class Loader:
+    """Endless shuffled images of one part of a dataset, with the conditions that are named."""
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        part: Part = "train",
+        names: Sequence[str] = (),
+        seed: int = 0,
+        *,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        self.dataset, self.part, self.names, self.seed = dataset, part, tuple(names), seed
+        self._rank, self._world = rank, world
+        self._items = dataset.indices(part).astype(np.uint32 if len(dataset) < 2**32 else np.int64)
+        if not len(self._items):
+            raise DataError(f"the dataset has no images in its part {part!r}", where=dataset.path)
+        self._orders: dict[int, NDArray[Any]] = {}
+
+    def __len__(self) -> int:
+        """Images in one epoch."""
+        return len(self._items)
+
+    def indices(self, position: int, count: int) -> NDArray[np.int64]:
+        """Which items of the dataset stand at `position` (images since the start) and after it, for all ranks."""
+        chosen = np.empty(count, np.int64)
+        filled = 0
+        while filled < count:
+            epoch, start = divmod(position + filled, len(self))
+            piece = self._order(epoch)[start : start + count - filled]
+            chosen[filled : filled + len(piece)] = piece
+            filled += len(piece)
+        return chosen
+
+    def batch(self, position: int, count: int) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
+        """This rank's share of the `count` images from `position` on (all of them when there is one rank).
+
+        The shares of all ranks, one after the other, are the batch of a single process.
+        """
+        share = slice(self._rank * count // self._world, (self._rank + 1) * count // self._world)
+        chosen = self.indices(position, count)[share]
+        return self.dataset.images(chosen), self.dataset.conditions(chosen, self.names)
+
+    def _order(self, epoch: int) -> NDArray[Any]:
+        if epoch not in self._orders:
+            # A sort by random keys: unlike a library's shuffle, it will be the same in every version of NumPy.
+            keys = uniform(self.seed, f"order of epoch {epoch}", len(self))
+            self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}
+            self._orders[epoch] = self._items[np.argsort(keys, kind="stable")]
+        return self._orders[epoch]
