@@ -51,9 +51,9 @@ class Oracle(Family):
         self.phases = (Phase(name="fit", optimizer=Optimizer(rate=config.rate, schedule="cosine")),)
         size = math.prod(spec.shape)
         self.base = nn.Parameter(torch.zeros(2, size))  # mean; logarithm of the scale
-        # What each condition adds to both: a row for each class and one for "not given", or a slope for a number.
+        # What each condition adds to both: a row for each class, or a slope for a number; the last row is "not given".
         self.shifts = nn.ParameterList(
-            torch.zeros(len(condition.classes) + 1 if condition.kind == "label" else 1, 2 * size)
+            torch.zeros(len(condition.classes) + 1 if condition.kind == "label" else 2, 2 * size)
             for condition in spec.conditions
         )
 
@@ -86,6 +86,9 @@ class Oracle(Family):
         total = self.base.flatten().expand(count, -1)
         for spec, shift in zip(self.spec.conditions, self.shifts, strict=True):
             values = condition[spec.name]
-            total = total + (shift[values] if spec.kind == "label" else values.nan_to_num(0.0)[:, None] * shift)
+            if spec.kind == "label":
+                total = total + shift[values]
+            else:
+                total = total + values.nan_to_num(0.0)[:, None] * shift[0] + values.isnan()[:, None] * shift[1]
         mean, logarithm = total.reshape(count, 2, *self.spec.shape).unbind(dim=1)
         return mean, (torch.exp(2 * logarithm) + FLOOR**2).sqrt()
