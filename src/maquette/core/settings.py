@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import operator
+import re
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -143,13 +145,23 @@ def _model(cls: type) -> Any:
         if field.metadata.get("choices"):
             literal: Any = typing.Literal.__getitem__(tuple(field.metadata["choices"]))
             kind = literal | None if type(None) in get_args(kind) else literal
-        info = pydantic.Field(
-            default, description=field.metadata.get("help"), allow_inf_nan=False if kind is float else None,
-            **field.metadata.get("bounds", {}),
-        )  # fmt: skip
-        fields[field.name] = (kind, info)
+        info = pydantic.Field(default, description=field.metadata.get("help"), **field.metadata.get("bounds", {}))
+        fields[field.name] = (_finite(kind), info)
     config = pydantic.ConfigDict(extra="forbid", arbitrary_types_allowed=True)
     return pydantic.create_model(cls.__name__, __config__=config, **fields)
+
+
+def _finite(kind: Any) -> Any:
+    """The type with every float in it restricted to finite numbers."""
+    import pydantic
+
+    if kind is float:
+        return pydantic.FiniteFloat
+    if _is_union(kind):
+        return functools.reduce(operator.or_, (_finite(part) for part in get_args(kind)))
+    if get_origin(kind) is tuple:
+        return tuple[tuple(_finite(part) for part in get_args(kind))]  # type: ignore[misc]
+    return kind
 
 
 def _is_sequence(kind: Any) -> bool:
@@ -171,14 +183,23 @@ def from_json(cls: type[T], values: Mapping[str, Any], *, what: str = "settings"
     try:
         checked = _model(typing.cast(type, cls)).model_validate(read)
     except pydantic.ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"] if part != "function-after")
-        given = first.get("input")
-        if first["type"] == "missing":
-            raise UsageError(f"{what}: {key} must be given") from None
-        reason = str(first["msg"]).removeprefix("Value error, ")
-        raise UsageError(f"{what}: {key} = {given!r} is not possible ({reason[:1].lower() + reason[1:]})") from None
+        raise _sentence(error.errors()[0], what) from None
     return cls(**{name: getattr(checked, name) for name in fields})
+
+
+def _sentence(error: Any, what: str) -> UsageError:
+    """The validator's first complaint in plain words."""
+    key = ".".join(str(part) for part in error["loc"][:1]).rstrip("_")
+    given = error["input"]
+    if error["type"] == "missing":
+        return UsageError(f"{what}: {key} must be given")
+    if error["type"] == "literal_error":
+        choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
+        return UsageError(
+            f"{what}: {key} = {error['input']!r} is not possible", do=nearest(str(error["input"]), choices)
+        )
+    reason = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return UsageError(f"{what}: {key} = {error['input']!r} is not possible (it {reason[:1].lower() + reason[1:]})")
 
 
 def _read(field: dataclasses.Field[Any], hint: Any, value: Any, what: str) -> Any:
@@ -230,8 +251,6 @@ def parse_pairs(pairs: typing.Iterable[str]) -> dict[str, str]:
 
 def parse_seconds(text: str | float) -> float:
     """Read a time such as `90`, `90s`, `10m` or `1h30m` as seconds."""
-    import re
-
     word = str(text).strip().lower()
     match = re.fullmatch(r"(?:(\d+(?:\.\d+)?)d)?(?:(\d+(?:\.\d+)?)h)?(?:(\d+(?:\.\d+)?)m)?(?:(\d+(?:\.\d+)?)s?)?", word)
     if not word or match is None:
@@ -245,8 +264,6 @@ def parse_seconds(text: str | float) -> float:
 
 def parse_count(text: str | int) -> int:
     """Read a count such as `5000`, `200k` or `1.5M`."""
-    import re
-
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([km]?)", str(text).strip().lower().replace("_", "").replace(",", ""))
     if match is None:
         raise UsageError(f"{text!r} is not a count", do="write for example 5000, 200k or 1.5M")
