@@ -195,11 +195,9 @@ def _sentence(error: Any, what: str) -> UsageError:
         return UsageError(f"{what}: {key} must be given")
     if error["type"] == "literal_error":
         choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
-        return UsageError(
-            f"{what}: {key} = {error['input']!r} is not possible", do=nearest(str(error["input"]), choices)
-        )
+        return UsageError(f"{what}: {key} = {given!r} is not possible", do=nearest(str(given), choices))
     reason = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    return UsageError(f"{what}: {key} = {error['input']!r} is not possible (it {reason[:1].lower() + reason[1:]})")
+    return UsageError(f"{what}: {key} = {given!r} is not possible (it {reason[:1].lower() + reason[1:]})")
 
 
 def _read(field: dataclasses.Field[Any], hint: Any, value: Any, what: str) -> Any:
