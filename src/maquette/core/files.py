@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import itertools
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
+
+_COUNTER = itertools.count()
 
 
 def sync_folder(folder: Path) -> None:
@@ -17,18 +21,33 @@ def sync_folder(folder: Path) -> None:
     handle = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):  # some network disks cannot sync a folder
+            raise
     finally:
         os.close(handle)
+
+
+def make_folder(path: Path) -> Path:
+    """Make the folder and those above it where they are missing, and let the new ones survive a power cut."""
+    path = Path(path)
+    if not path.is_dir():
+        if path.parent != path:
+            make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        sync_folder(path.parent)
+    return path
 
 
 @contextlib.contextmanager
 def atomic_file(path: Path) -> Iterator[BinaryIO]:
     """Open a temporary neighbour of `path`; it takes the name only after everything is on the disk."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    make_folder(path.parent)
+    partial = path.with_name(f".{path.name}.{os.getpid()}-{next(_COUNTER)}.partial")
+    partial.unlink(missing_ok=True)
     try:
-        with open(partial, "wb") as stream:
+        with open(partial, "xb") as stream:
             yield stream
             stream.flush()
             os.fsync(stream.fileno())
