@@ -10,16 +10,16 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maquette.core import image as images
+from maquette.core.choices import KINDS as KINDS
+from maquette.core.choices import Kind as Kind
 from maquette.core.errors import ConditionError, DataError, UsageError, nearest
 
-Kind = Literal["label", "text", "number", "image", "map", "frames"]
-KINDS: tuple[Kind, ...] = get_args(Kind)
 FLAT: frozenset[Kind] = frozenset({"label", "text", "number"})
 """Kinds that are one value an image; the others (`image`, `map`, `frames`) are as large as the image."""
 

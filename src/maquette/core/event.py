@@ -92,7 +92,7 @@ class Result(Event):
 
 def to_line(event: Event) -> str:
     """The event as one line of JSON. Numbers that are not finite become null, which JSON can say."""
-    return json.dumps(_plain(event.to_json()), ensure_ascii=False, allow_nan=False)
+    return json.dumps(_plain(event.to_json()), allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

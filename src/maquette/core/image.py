@@ -8,16 +8,16 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maquette.core.choices import MODES as MODES
+from maquette.core.choices import Mode as Mode
 from maquette.core.errors import DataError, UsageError
 from maquette.core.files import write_bytes
 
-Mode = Literal["grey", "rgb", "rgba", "grey16"]
-MODES: tuple[Mode, ...] = get_args(Mode)
 CHANNELS: dict[Mode, int] = {"grey": 1, "rgb": 3, "rgba": 4, "grey16": 1}
 Image: TypeAlias = NDArray[Any]
 Mask: TypeAlias = NDArray[np.bool_]

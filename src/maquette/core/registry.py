@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import importlib.util
@@ -13,6 +14,12 @@ from typing import Generic, TypeVar
 from maquette.core.errors import UsageError, nearest
 
 T = TypeVar("T")
+
+
+@functools.cache
+def _entry_points(group: str) -> importlib.metadata.EntryPoints:
+    """What other packages add. Asked once: reading it takes as long as everything else that help does."""
+    return importlib.metadata.entry_points(group=group)
 
 
 class Registry(Generic[T]):
@@ -31,14 +38,14 @@ class Registry(Generic[T]):
         folders = list(found.submodule_search_locations or ()) if found else []
         own = {module.name for module in pkgutil.iter_modules(folders)} - self._skip
         own = {name for name in own if not name.startswith("_")}
-        return sorted(own | {point.name for point in importlib.metadata.entry_points(group=self.package)})
+        return sorted(own | {point.name for point in _entry_points(self.package)})
 
     def get(self, name: str) -> T:
         """Import and hand over the thing of that name."""
         if name not in self._loaded:
             if name not in self.names():
                 raise UsageError(f"there is no {self.what} {name!r}", do=nearest(name, self.names()))
-            points = {point.name: point for point in importlib.metadata.entry_points(group=self.package)}
+            points = {point.name: point for point in _entry_points(self.package)}
             if name in points:
                 thing = points[name].load()
                 self._loaded[name] = self._pick(thing) if isinstance(thing, ModuleType) else thing

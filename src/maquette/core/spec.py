@@ -6,16 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from maquette.core.choices import MODES, TILES, Mode
+from maquette.core.choices import SCALES as SCALES
+from maquette.core.choices import Scale as Scale
+from maquette.core.choices import Tile as Tile
 from maquette.core.condition import ConditionSpec
 from maquette.core.errors import DataError, UsageError
-from maquette.core.image import CHANNELS, MODES, Mode
+from maquette.core.image import CHANNELS
 
 if TYPE_CHECKING:
     import torch
 
-Tile = Literal["", "x", "y", "xy"]
-Scale = Literal["nano", "micro", "small", "base"]
-SCALES: tuple[Scale, ...] = ("nano", "micro", "small", "base")
 MAX_SIDE = 4096
 
 
@@ -38,7 +39,7 @@ class DataSpec:
                 )
         if self.mode not in MODES:
             raise UsageError(f"there is no image mode {self.mode!r}", do=f"there are: {', '.join(MODES)}")
-        if self.tile not in ("", "x", "y", "xy"):
+        if self.tile not in TILES:
             raise UsageError(f"tiling along {self.tile!r} is not possible", do="give x, y or xy")
         names = [condition.name for condition in self.conditions]
         if len(set(names)) != len(names):

@@ -1,0 +1,142 @@
+"""What `--help` prints, generated from the table of verbs. Loads neither torch nor a validator."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from maquette.core.settings import Described
+from maquette.faces.arguments import COMMON
+from maquette.operations import operation as table
+from maquette.operations import schemas
+
+FIRST_STEPS = ("maquette demo", "maquette ingest photos --to photos.mq --size 64", "maquette train --help")
+
+
+def overview() -> str:
+    """All verbs in the order of a person's journey."""
+    parts = [
+        "Maquette: make an image generator of your own, from a folder of your images.",
+        "maquette VERB ... [--json]",
+    ]
+    for group, verbs in table.grouped().items():
+        parts.append(_section(group, [(verb, table.get(verb).summary) for verb in verbs]))
+    parts.append(_section("For every verb", _common()))
+    parts.append(_section("First steps", [(step, "") for step in FIRST_STEPS]))
+    return "\n\n".join(parts) + "\n"
+
+
+def of_verb(operation: table.Operation, family: str | None = None) -> str:
+    """What one verb does and takes; with a family, also that family's own settings or dials."""
+    settings = operation.settings
+    arguments = [setting for setting in settings if setting.place == "argument"]
+    options = [setting for setting in settings if setting.place == "option"]
+    parts = [_fill(f"maquette {operation.name}: {operation.summary}"), f"  {usage(operation)}"]
+    if operation.description:
+        parts.append("\n".join(_fill(line) for line in operation.description.split("\n")))
+    if arguments:
+        parts.append(_section("Arguments", [(_word(setting), sentence(setting)) for setting in arguments]))
+    if options:
+        parts.append(_section("Options", [(option(setting), sentence(setting)) for setting in options]))
+    parts += _families(settings, family)
+    parts.append(_section("For every verb", _common()))
+    return "\n\n".join(parts) + "\n"
+
+
+def usage(operation: table.Operation) -> str:
+    """The form of the command in one line: what must be given, then that there are options."""
+    words = [_word(setting) for setting in operation.settings if setting.place == "argument"]
+    needed = [option(s) for s in operation.settings if s.place == "option" and s.required]
+    free = any(setting.place == "option" and not setting.required for setting in operation.settings)
+    return " ".join(["maquette", operation.name, *words, *needed, *(["[options]"] if free else [])])
+
+
+def option(setting: Described) -> str:
+    """An option and the form of its value: `--size N`."""
+    if setting.kind == "switch":
+        return f"--no-{setting.option}" if setting.default is True else f"--{setting.option}"
+    return f"--{setting.option} {form(setting)}"
+
+
+def form(setting: Described) -> str:
+    """How a value is written."""
+    if setting.form:
+        return setting.form
+    usual = {"integer": "N", "number": "X", "list": "A,B", "switch": "yes|no"}
+    return usual.get(setting.kind, setting.option.upper())
+
+
+def sentence(setting: Described) -> str:
+    """The help of a setting with its choices, bounds and default."""
+    facts = []
+    choices = [choice for choice in setting.choices if choice]
+    if choices:
+        facts.append(", ".join(choices[:-1]) + " or " + choices[-1] if len(choices) > 1 else choices[0])
+    signs = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "multiple_of": "a multiple of"}
+    facts += [f"{signs[name]} {_plain(bound)}" for name, bound in setting.bounds.items() if bound < 2**31]
+    if setting.repeat and setting.place == "option":
+        facts.append("may be given several times")
+    if setting.required and setting.place == "option":
+        facts.append("must be given")
+    elif setting.default not in (None, "", [], {}, False, True):
+        default = setting.default
+        facts.append("default " + (",".join(map(str, default)) if isinstance(default, list) else _plain(default)))
+    return setting.help + (f" ({'; '.join(facts)})" if facts else "")
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _word(setting: Described) -> str:
+    word = setting.form or setting.option.upper()
+    return (word + "..." if setting.repeat else word) if setting.required else f"[{word}]"
+
+
+def _common() -> list[tuple[str, str]]:
+    return [(f"--{name}" + (" FOLDER" if name == "home" else ""), text) for name, text in COMMON.items()]
+
+
+def _families(settings: Sequence[Described], chosen: str | None) -> list[str]:
+    """Where a verb takes a family or a family's dials: what there is."""
+    known = schemas.read()
+    parts = []
+    if any(setting.name == "family" for setting in settings):
+        parts.append(_section("Families", [(schema.name, schema.summary) for schema in known.values()]))
+        if chosen is not None and chosen in known:
+            rows = [(f"--set {s.name}={form(s)}", sentence(s)) for s in known[chosen].settings]
+            parts.append(_section(f"Settings of {chosen}", rows))
+        else:
+            parts.append(_fill("The settings of a family: maquette train --family NAME --help"))
+    if any(setting.place == "dials" for setting in settings):
+        for schema in known.values():
+            if schema.dials:
+                rows = [(option(dial), sentence(dial)) for dial in schema.dials]
+                parts.append(_section(f"Dials of {schema.name} models", rows))
+    return parts
+
+
+def _width() -> int:
+    return min(110, max(60, shutil.get_terminal_size().columns))
+
+
+def _fill(text: str) -> str:
+    return textwrap.fill(text, _width(), subsequent_indent="  ") if text.strip() else ""
+
+
+def _section(title: str, rows: Iterable[tuple[str, str]]) -> str:
+    """Two columns under a title; a first column that is too wide stands on a line of its own."""
+    rows = list(rows)
+    left = min(24, max((len(name) for name, _ in rows), default=0)) + 4
+    lines = [title]
+    for name, text in rows:
+        wrapped = textwrap.wrap(text, _width() - left) or [""]
+        first = f"  {name:<{left - 4}}  "
+        if len(name) > left - 4 and text:
+            lines.append(f"  {name}")
+            first = " " * left
+        lines.append((first + wrapped[0]).rstrip())
+        lines += [" " * left + line for line in wrapped[1:]]
+    return "\n".join(lines)
