@@ -40,7 +40,8 @@ _TYPES = {
     "U64": "uint64", "I64": "int64", "F16": "float16", "F32": "float32", "F64": "float64",
 }  # fmt: skip
 _WORDS = {name: word for word, name in _TYPES.items()}
-_NAME = re.compile(r"(?!__)[A-Za-z0-9_-]+(?:[./:](?!__)[A-Za-z0-9_-]+)*")
+_PART = r"(?!__[\w-]*__(?:[./:]|\Z))[\w-]+"
+_NAME = re.compile(rf"{_PART}(?:[./:]{_PART})*")
 _FACTS = "maquette"
 _ONLY = "only safetensors files are opened"
 
@@ -76,12 +77,14 @@ def digest_of(tensors: Tensors) -> str:
 # Writing
 
 
-def write(path: str | os.PathLike[str], tensors: Tensors, facts: Mapping[str, Any] | None = None) -> str:
-    """Write the file, whole or not at all, and return its digest. Numbers that are not finite are refused."""
+def write(
+    path: str | os.PathLike[str], tensors: Tensors, facts: Mapping[str, Any] | None = None, *, finite: bool = True
+) -> str:
+    """Write the file, whole or not at all, and return its digest; `finite` refuses numbers that are not finite."""
     path = Path(path)
     order = sorted(tensors, key=lambda name: (-tensors[name].dtype.itemsize, name))
     header = _header(path, [(name, tensors[name]) for name in order], facts or {})
-    for name in order:
+    for name in order if finite else ():
         _refuse_not_finite(path, name, tensors[name])
     digest = hashlib.sha256()
     with writing("the weights", path, ModelFileError), atomic_file(path) as stream:
