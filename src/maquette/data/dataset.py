@@ -131,6 +131,15 @@ class Dataset:
             return int(np.count_nonzero(values[:, 0] == 0))
         return 0
 
+    def facts(self) -> dict[str, Any]:
+        """What every face says about a dataset that was just made."""
+        return {
+            "dataset": str(self.path), "kept": len(self), "held_out": len(self.indices("held-out")),
+            "size": f"{self.spec.width}x{self.spec.height}", "mode": self.spec.mode,
+            "conditions": [condition.name for condition in self.spec.conditions], "digest": self.digest,
+            "set_aside": self.set_aside(),
+        }  # fmt: skip
+
     def verify(self) -> None:
         """Read everything again and compare it with the digests; fails naming the file that changed."""
         expected = {**self.description["arrays"], **self.description["records"]}

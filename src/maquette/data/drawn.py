@@ -1,0 +1,121 @@
+"""Datasets that the project draws itself, for trials and tests: no download, no rights, and every fact known.
+
+    shapes    captioned shapes of one colour, count and place       label, text
+    digits    two digits in motion; the next image of a film        frames
+    facades   houses from the front                                 map
+    numbers   a sun over the sea                                    two numbers
+
+Item k depends on the seed and on k alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import MappingProxyType
+
+import numpy as np
+
+from maquette.core import image as images
+from maquette.core.condition import ConditionSpec
+from maquette.core.errors import UsageError, nearest
+from maquette.core.event import Event, Progress, Result
+from maquette.core.image import MODES, Mode
+from maquette.core.noise import uniform
+from maquette.core.spec import DataSpec
+from maquette.data import drawings
+from maquette.data.dataset import Writer
+from maquette.data.drawings import Dice, Drawing
+
+COUNT = 4000
+_PIECE = 128
+_CONDITIONS: Mapping[str, Callable[[Mode], tuple[ConditionSpec, ...]]] = MappingProxyType({
+    "shapes": lambda mode: (
+        ConditionSpec(name="label", kind="label", classes=drawings.SHAPES),
+        ConditionSpec(name="text", kind="text", length=48),
+    ),
+    "digits": lambda mode: (ConditionSpec(name="frames", kind="frames", length=drawings.FRAMES, mode=mode),),
+    "facades": lambda mode: (ConditionSpec(name="map", kind="map", classes=drawings.FACADE),),
+    "numbers": lambda mode: (
+        ConditionSpec(name="sun_height", kind="number"),
+        ConditionSpec(name="sun_side", kind="number"),
+    ),
+})  # fmt: skip
+KINDS = tuple(_CONDITIONS)
+
+
+def spec_of(kind: str, *, width: int, height: int, mode: Mode | None = None) -> DataSpec:
+    """The form of a drawn dataset."""
+    if kind not in KINDS:
+        raise UsageError(f"nothing is drawn under the name {kind!r}", do=nearest(kind, KINDS))
+    if mode is not None and mode not in MODES:
+        raise UsageError(f"there is no image mode {mode!r}", do=f"there are: {', '.join(MODES)}")
+    chosen = mode or ("grey" if kind == "digits" else "rgb")
+    return DataSpec(height=height, width=width, mode=chosen, conditions=_CONDITIONS[kind](chosen))
+
+
+def draw(kind: str, spec: DataSpec, seed: int, index: int) -> Drawing:
+    """Item `index` of the drawn dataset of this kind, form and seed."""
+    dice = Dice(seed, f"drawn {kind} {index}")
+    if kind == "shapes":
+        drawn = drawings.shapes(dice, spec.width, spec.height, transparent=spec.mode == "rgba")
+    else:
+        make = {"digits": drawings.digits, "facades": drawings.facades, "numbers": drawings.numbers}[kind]
+        drawn = make(dice, spec.width, spec.height)
+    conditions = dict(drawn.conditions)
+    if "frames" in conditions:
+        conditions["frames"] = np.stack([images.convert(frame, spec.mode) for frame in conditions["frames"]])
+    return Drawing(image=images.convert(drawn.image, spec.mode), conditions=conditions, facts=drawn.facts)
+
+
+def make_drawn(
+    kind: str,
+    to: str | Path,
+    *,
+    width: int = 32,
+    height: int = 32,
+    mode: Mode | None = None,
+    count: int = COUNT,
+    seed: int = 0,
+    held_out: float = 0.1,
+) -> Iterator[Event]:
+    """Draw a dataset of `count` images."""
+    spec = spec_of(kind, width=width, height=height, mode=mode)
+    if count < 1 or not 0 <= held_out < 1:
+        raise UsageError("a drawn dataset needs at least one image, and less than all of it held out")
+    began = time.monotonic()
+    settings = {
+        "source": f"drawn:{kind}", "width": width, "height": height, "mode": spec.mode, "count": count, "seed": seed,
+        "held_out": held_out,
+    }  # fmt: skip
+    with Writer(to, spec, settings=settings, licences={kind: "CC0, drawn by Maquette"}) as writer:
+        for start in range(0, count, _PIECE):
+            _append(writer, kind, spec, seed, range(start, min(count, start + _PIECE)))
+            seconds = time.monotonic() - began
+            eta = seconds * (count - writer.count) / writer.count
+            yield Progress(verb="ingest", done=writer.count, total=count, unit="images", seconds=seconds, eta=eta)
+        held = max(round(count * held_out), int(held_out > 0 and count >= 10))
+        order = np.argsort(uniform(seed, "drawn held out", count), kind="stable")
+        parts = np.zeros(count, np.uint8)
+        parts[order[:held]] = 1
+        data = writer.finish(parts, np.arange(count, dtype=np.int32))
+    yield Result(verb="ingest", facts=data.facts(), value=data)
+
+
+def _append(writer: Writer, kind: str, spec: DataSpec, seed: int, indices: range) -> None:
+    drawn = [draw(kind, spec, seed, index) for index in indices]
+    conditions = {
+        c.name: np.stack([c.encode(item.conditions[c.name], spec.height, spec.width) for item in drawn])
+        for c in spec.conditions
+    }
+    flat = {c.name for c in spec.conditions if c.kind in ("label", "text", "number")}
+    items = [
+        {
+            "path": f"drawn:{kind}/{seed}/{index}",
+            "conditions": {name: value for name, value in item.conditions.items() if name in flat},
+            "facts": item.facts,
+        }
+        for index, item in zip(indices, drawn, strict=True)
+    ]
+    writer.append(np.stack([item.image for item in drawn]), conditions, items)
