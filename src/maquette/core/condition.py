@@ -95,7 +95,7 @@ class ConditionSpec:
                 number = float(value)
             except (TypeError, ValueError):
                 number = math.nan
-            if not math.isfinite(number):
+            if not abs(number) <= float(np.finfo(np.float32).max):
                 raise ConditionError(f"{self.name} = {value!r} is not a number")
             return np.array(number, np.float32)
         if self.kind == "text":
@@ -104,8 +104,18 @@ class ConditionSpec:
         expected = self.shape(height, width)
         if array.shape != expected:
             raise ConditionError(f"the {self.kind} {self.name!r} has shape {array.shape}, the model needs {expected}")
-        if self.kind == "map" and array.size and int(array.max()) >= len(self.classes):
-            raise ConditionError(f"the map {self.name!r} holds {int(array.max())}", do=f"there are {len(self.classes)}")
+        if self.kind != "map":
+            if array.dtype != self.dtype:
+                need = np.dtype(self.dtype)
+                raise ConditionError(f"the {self.kind} {self.name!r} has pixels of {array.dtype}, not {need}")
+            return array
+        if array.dtype.kind not in "iu":
+            raise ConditionError(f"the map {self.name!r} holds {array.dtype}", do="give the integers of its classes")
+        for value in (int(array.min()), int(array.max())) if array.size else ():
+            if not 0 <= value < len(self.classes):
+                raise ConditionError(
+                    f"the map {self.name!r} holds {value}", do=f"there are {len(self.classes)} classes"
+                )
         return array.astype(self.dtype)
 
     def describe(self, encoded: NDArray[Any]) -> Any:
@@ -135,6 +145,6 @@ class ConditionSpec:
 
 def encode_text(text: str, length: int) -> NDArray[np.uint8]:
     """UTF-8 bytes cut at a character's end and filled with zeros."""
-    encoded = " ".join(text.replace("\0", " ").split()).encode("utf-8")[:length]
+    encoded = " ".join(text.replace("\0", " ").split()).encode("utf-8", "replace")[:length]
     encoded = encoded.decode("utf-8", "ignore").encode("utf-8")
     return np.frombuffer(encoded.ljust(length, b"\0"), np.uint8).copy()

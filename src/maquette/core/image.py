@@ -94,7 +94,13 @@ def from_pil(picture: Any) -> Image:
     """A Pillow image as an array, in the nearest of our modes."""
     if picture.mode in ("I;16", "I;16L", "I;16B", "I;16N", "I"):
         values = np.asarray(picture)
-        return np.asarray(np.clip(values, 0, 65535).astype(np.uint16)[..., None])
+        if values.size and not 0 <= int(values.min()) <= int(values.max()) <= 65535:
+            raise DataError("the picture has more than 16 bits", do="save it with 8 or 16 bits a channel")
+        return values.astype(np.uint16)[..., None]
+    if picture.mode == "F":
+        raise DataError("the picture has floating point pixels", do="save it with 8 or 16 bits a channel")
+    if picture.mode == "La":
+        picture = picture.convert("LA")
     has_alpha = picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info
     if picture.mode in ("1", "L") and not has_alpha:
         return np.asarray(picture.convert("L"))[..., None]

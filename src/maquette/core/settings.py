@@ -201,7 +201,9 @@ def _sentence(error: Any, what: str) -> UsageError:
 
 
 def _read(field: dataclasses.Field[Any], hint: Any, value: Any, what: str) -> Any:
-    """A word as the value it stands for; what is no word stays as it is."""
+    """A word as the value it stands for, an object as the settings it describes; all else stays as it is."""
+    if isinstance(hint, type) and dataclasses.is_dataclass(hint) and isinstance(value, Mapping):
+        return from_json(hint, value, what=f"{what}: {field.name}")
     if not isinstance(value, str):
         return value
     if field.metadata.get("read"):
