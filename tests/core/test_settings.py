@@ -47,7 +47,7 @@ class Example:
     time: float = setting(60.0, "how long", read=parse_seconds, gt=0)
     from_: str | None = setting(None, "what to begin with")
     fast: bool = setting(False, "hurry")
-    inner: Inner = setting(Inner(), "more")  # noqa: RUF009
+    inner: Inner = setting(Inner(), "more")
     extra: Mapping[str, str] = dials("the rest")
 
 
