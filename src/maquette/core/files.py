@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from maquette.core.errors import MaquetteError
+
 _COUNTER = itertools.count()
 
 
@@ -68,3 +70,22 @@ def write_bytes(path: Path, content: bytes) -> None:
 def write_json(path: Path, value: Any) -> None:
     """Write JSON that people can read, whole or not at all."""
     write_bytes(path, (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def write_new(path: Path, content: bytes) -> None:
+    """Write one of many files that can be made again: whole or absent, never over another content, not flushed."""
+    if path.exists():
+        if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
+            return
+        raise MaquetteError(
+            "a file with other content is there already", where=path, do="choose another folder or remove it"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        partial.write_bytes(content)
+        os.replace(partial, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+        raise

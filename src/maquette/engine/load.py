@@ -65,7 +65,7 @@ def default_config(name: str, scale: Scale, spec: DataSpec, changes: Mapping[str
 
 def arrays(tensors: Mapping[str, Tensor]) -> dict[str, NDArray[Any]]:
     """Tensors as plain contiguous arrays for a file."""
-    return {name: np.ascontiguousarray(value.detach().cpu().contiguous().numpy()) for name, value in tensors.items()}
+    return {name: np.array(value.detach().cpu().contiguous().numpy(), order="C") for name, value in tensors.items()}
 
 
 @torch.no_grad()

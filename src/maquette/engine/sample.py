@@ -99,3 +99,18 @@ def _pick_rows(specs: Mapping[str, ConditionSpec], table: Rows, given: Rows, see
             rows = rows[same]
     places = np.array([uniform(seed, "condition", 1)[0] for seed in seeds])
     return np.asarray(rows[(places * len(rows)).astype(np.int64)], dtype=np.int64)
+
+
+def examples(specs: Sequence[ConditionSpec], table: Rows, count: int) -> dict[str, NDArray[Any]]:
+    """Rows of conditions for a sheet: as in the training data, those of one label side by side."""
+    if not specs:
+        return {}
+    rows = np.arange(count) % len(next(iter(table.values())))
+    labels = [spec.name for spec in specs if spec.kind == "label"]
+    if labels:
+        values = np.asarray(table[labels[0]])
+        by_label = [np.flatnonzero(values == label) for label in np.unique(values)]
+        share = np.arange(count) * len(by_label) // count
+        turn = np.arange(count) - np.searchsorted(share, share)
+        rows = np.array([by_label[s][t % len(by_label[s])] for s, t in zip(share, turn, strict=True)])
+    return {spec.name: np.asarray(table[spec.name])[rows] for spec in specs}

@@ -1,0 +1,237 @@
+"""Probe, then promise: a few seconds of real steps on this machine choose how to compute, and how long it will take."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import platform
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maquette.core.files import write_json
+from maquette.core.spec import SCALES, DataSpec, Scale
+from maquette.data.loader import Loader
+from maquette.engine.load import default_config
+from maquette.engine.train import Plan, Trainer
+from maquette.families import REGISTRY
+from maquette.families.family import Family, FamilyConfig
+from maquette.store.digest import json_digest
+
+AGREES = 0.9
+"""The least cosine between the gradients of a fast way of computing and those of plain float32."""
+COMPILE_FROM = 1200.0
+"""Seconds of training from which compiling is tried at all: it takes up to a minute itself."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """A way of computing, and what it reaches."""
+
+    precision: str = "float32"
+    layout: str = "contiguous"
+    threads: int = 1
+    compiled: bool = False
+    rate: float = 0.0
+    """Images a second."""
+    plain: float = 0.0
+    """Images a second in plain float32."""
+
+    def sentence(self, device: str) -> str:
+        """What was chosen, for people."""
+        where = f"{self.threads} threads" if device == "cpu" else device
+        layout = "channels last" if self.layout == "channels_last" else "channels first"
+        gain = f", {self.rate / self.plain:.1f} times plain float32" if self.plain else ""
+        compiled = ", compiled" if self.compiled else ""
+        return f"computing in {self.precision}, {layout}{compiled}, on {where}: {self.rate:,.0f} images/s{gain}"
+
+
+def best_device() -> str:
+    """A GPU when there is one that torch can use, else the processor."""
+    if torch.cuda.is_available():
+        return "cuda"
+    return "mps" if torch.backends.mps.is_available() else "cpu"
+
+
+def probe(make: Callable[[], Family], loader: Loader, plan: Plan, seconds: float | None = None) -> Choice:
+    """Measure the ways of computing that make sense here and take the fastest that agrees with float32."""
+    plain, reference = _measure(make, loader, plan)
+    best = Choice(precision="float32", layout="contiguous", threads=plan.threads, rate=plain, plain=plain)
+    for change in _candidates(plan.device):
+        found = _try(make, loader, dataclasses.replace(plan, **change), reference, slowest=best.rate / 3)
+        if found > best.rate * 1.02:
+            best = dataclasses.replace(best, **change, rate=found)
+    if plan.device == "cpu" and plan.threads >= 4:
+        found = _try(make, loader, _planned(plan, best, threads=plan.threads // 2), reference, slowest=best.rate / 3)
+        if found > best.rate * 1.02:
+            best = dataclasses.replace(best, threads=plan.threads // 2, rate=found)
+    if seconds is not None and seconds >= COMPILE_FROM and _can_compile(plan.device):
+        began = time.perf_counter()
+        found = _try(make, loader, _planned(plan, best, compiled=True), reference, slowest=0.0)
+        cost = time.perf_counter() - began
+        if found * (seconds - cost) > 1.05 * best.rate * seconds:
+            best = dataclasses.replace(best, compiled=True, rate=found)
+    return best
+
+
+def _planned(plan: Plan, choice: Choice, **changes: Any) -> Plan:
+    chosen = {name: getattr(choice, name) for name in ("precision", "layout", "threads", "compiled")}
+    return dataclasses.replace(plan, **{**chosen, **changes})
+
+
+def _candidates(device: str) -> list[dict[str, Any]]:
+    ways = [("float32", "channels_last")]
+    if device != "mps":
+        ways += [("bfloat16", "contiguous"), ("bfloat16", "channels_last")]
+    return [{"precision": precision, "layout": layout} for precision, layout in ways]
+
+
+def _can_compile(device: str) -> bool:
+    return device == "cuda" or (device == "cpu" and any(map(shutil.which, ("c++", "g++", "clang++"))))
+
+
+def _try(make: Callable[[], Family], loader: Loader, plan: Plan, reference: Tensor, *, slowest: float) -> float:
+    """Images a second of this way of computing; 0 when it fails, is far too slow or disagrees with float32."""
+    try:
+        rate, gradients = _measure(make, loader, plan, slowest=slowest)
+    except (RuntimeError, NotImplementedError):  # not every kernel exists in every precision and layout
+        return 0.0
+    agreement = torch.nn.functional.cosine_similarity(gradients, reference, dim=0)
+    return rate if bool(agreement >= AGREES) else 0.0
+
+
+def _measure(
+    make: Callable[[], Family], loader: Loader, plan: Plan, *, slowest: float = 0.0, enough: float = 0.6
+) -> tuple[float, Tensor]:
+    """Images a second over the whole run, and the gradients of the first step of every phase."""
+    trainer = Trainer(make(), loader, plan)
+    gradients = _gradients(trainer)
+    cost = 0.0
+    for progress, share in _stretches(trainer.family):
+        trainer.step(progress)
+        began = time.perf_counter()
+        trainer.step(progress)
+        _wait(plan.device)
+        if plan.batch / (time.perf_counter() - began) < slowest:
+            return 0.0, gradients
+        least = max(phase.every for phase in trainer.family.phases)
+        count, began = 0, time.perf_counter()
+        while count < max(3, least) or (time.perf_counter() - began < enough and count < 40):
+            trainer.step(progress)
+            count += 1
+        _wait(plan.device)
+        cost += share * (time.perf_counter() - began) / count
+    return plan.batch / cost, gradients
+
+
+def _stretches(family: Family) -> Iterator[tuple[float, float]]:
+    """Stretches of the run in which the same phases are due: a progress inside each, and its share of the run."""
+    edges = sorted({0.0, 1.0, *(edge for phase in family.phases for edge in phase.span)})
+    for start, end in itertools.pairwise(edges):
+        if any(phase.span[0] <= start and end <= phase.span[1] for phase in family.phases):
+            yield (start + end) / 2, end - start
+
+
+def _gradients(trainer: Trainer) -> Tensor:
+    found: list[Tensor] = []
+    (batch,) = trainer.batches(0, trainer.plan.batch)
+    for index, phase in enumerate(trainer.family.phases):
+        trainer.generator.manual_seed(index)
+        trainer._backward(phase, batch, 1, {})
+        for parameter in trainer.optimizers[phase.name].parameters:
+            if parameter.grad is not None:
+                found.append(parameter.grad.detach().float().flatten().cpu())
+                parameter.grad = None
+    return torch.cat(found)
+
+
+def _wait(device: str) -> None:
+    if device == "cuda":
+        torch.cuda.synchronize()
+
+
+def remembered(
+    file: Path, make: Callable[[], Family], name: str, loader: Loader, plan: Plan, seconds: float | None
+) -> tuple[Choice, bool]:
+    """As `probe`, but asks only once per machine, model and batch: (choice, whether it was known)."""
+    family = make()
+    key = json_digest(
+        {
+            "machine": [platform.platform(), _processor(), plan.device, plan.threads, torch.__version__],
+            "family": name,
+            "config": dataclasses.asdict(family.config),
+            "spec": family.spec.to_json(),
+            "long": seconds is not None and seconds >= COMPILE_FROM,
+        }
+    )
+    known = _read(file)
+    if key in known:
+        try:
+            return Choice(**known[key]), True
+        except TypeError:  # written by another version
+            pass
+    choice = probe(make, loader, plan, seconds)
+    write_json(file, {**known, key: dataclasses.asdict(choice)})
+    return choice, False
+
+
+def _read(file: Path) -> dict[str, Any]:
+    import json
+
+    try:
+        known = json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+def _quick_rate(make: Callable[[], Family], loader: Loader, plan: Plan) -> float:
+    """Images a second, roughly: the better of plain float32 and plain bfloat16."""
+    ways = ("float32",) if plan.device == "mps" else ("float32", "bfloat16")
+    return max(_measure(make, loader, dataclasses.replace(plan, precision=way), enough=0.3)[0] for way in ways)
+
+
+def choose_scale(
+    name: str,
+    spec: DataSpec,
+    changes: Mapping[str, Any],
+    make: Callable[[FamilyConfig], Family],
+    loader: Loader,
+    plan: Plan,
+    seconds: float | None,
+) -> Scale:
+    """The largest scale that will see as many images as it needs to be worth its cost."""
+    kind = REGISTRY.get(name)
+    chosen: Scale = SCALES[0]
+    rate = None
+    for scale in SCALES[1:]:
+        appetite = kind.appetite(scale, spec)
+        if seconds is None:
+            images: float = plan.images
+        else:
+            if rate is not None and rate * seconds < appetite:  # a larger one is slower than the last one measured
+                break
+            config = default_config(name, scale, spec, changes)
+            rate = _quick_rate(partial(make, config), loader, dataclasses.replace(plan, batch=config.batch))
+            images = rate * seconds
+        if images < appetite:
+            break
+        chosen = scale
+    return chosen

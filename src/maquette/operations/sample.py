@@ -1,0 +1,183 @@
+"""The verb `sample`: make images with a trained model."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, overload
+
+from maquette.core.errors import ConditionError, UsageError, nearest
+from maquette.core.event import Event, Made, Note, Progress, Result
+from maquette.core.settings import argument, dials, parse_pairs, setting
+from maquette.operations.operation import operation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from maquette.core.spec import DataSpec
+    from maquette.store.workspace import Workspace
+
+MOST = 10_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """Which model, how many images, of what, and where to."""
+
+    run: str = argument("the run to sample from")
+    to: str = setting("", "the folder for the images; a folder of the run's name in the workspace when left out")
+    count: int = setting(64, "how many images", ge=1, le=MOST)
+    seed: int = setting(
+        0, "the seed of the first image; the others follow, and image k depends on its seed alone", ge=0
+    )
+    label: str | None = setting(None, "the label to make, of those the model knows (or NAME=LABEL)")
+    text: str | None = setting(None, "what the images are to show, in words")
+    number: tuple[str, ...] = setting((), "numbers the model knows, as NAME=VALUE")
+    image: tuple[str, ...] = setting((), "image files the model needs, as FILE or NAME=FILE")
+    format: str = setting("png", "the kind of file", choices=("png", "jpeg", "webp", "avif", "tiff"))
+    sheet: bool = setting(True, "also write a sheet of the first 64 images")
+    device: str = setting("cpu", "where to compute", choices=("cpu", "cuda", "mps"))
+    dials: Mapping[str, str] = dials("the family's own dials, such as --truncation 0.7")
+
+
+class Pictures(Sequence["NDArray[Any]"]):
+    """The images that were made, read from their files when they are asked for."""
+
+    def __init__(self, paths: Sequence[Path]) -> None:
+        self.paths = list(paths)
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[Any]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Pictures: ...
+    def __getitem__(self, index: int | slice) -> NDArray[Any] | Pictures:
+        from maquette.core.image import load
+
+        return Pictures(self.paths[index]) if isinstance(index, slice) else load(self.paths[index])
+
+    def __repr__(self) -> str:
+        where = f" in {self.paths[0].parent}" if self.paths else ""
+        return f"<{len(self)} images{where}>"
+
+
+@operation
+def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
+    """Make images with a trained model: image k depends on the model, its seed and what was asked for alone."""
+    from maquette.core.files import write_new
+    from maquette.core.image import FORMATS, encode, save, sheet
+    from maquette.core.settings import from_json, to_json
+    from maquette.engine.load import load
+    from maquette.engine.sample import draw, wishes
+    from maquette.engine.start import condition_table
+    from maquette.store.run import Run
+
+    run = Run.open(workspace.run_path(request.run))
+    model = load(run, device=request.device)
+    options: Any = from_json(model.Options, request.dials, what=f"the dials of {run.facts.get('family')}")
+    given = _given(request, model.spec)
+    table = condition_table(run, model.spec)
+    to = workspace.images_path(request.to or run.path.name)
+    seeds = range(request.seed, request.seed + request.count)
+    began = time.perf_counter()
+    paths: list[Path] = []
+    first: list[NDArray[Any]] = []
+    records: list[str] = []
+    while len(paths) < len(seeds):
+        # A stretch at a time, so that memory does not grow with the count.
+        stretch = seeds[len(paths) : len(paths) + 1024]
+        rows = wishes(model.spec.conditions, table, given, stretch, (model.spec.height, model.spec.width))
+        done = 0
+        for batch in draw(model, stretch, rows, options):
+            for picture in batch:
+                seed = stretch[done]
+                path = to / f"seed-{seed:08d}{FORMATS[request.format][1]}"
+                write_new(path, encode(picture, request.format))
+                asked = {s.name: s.describe(rows[s.name][done]) for s in model.spec.conditions}
+                records.append(json.dumps({"file": path.name, "seed": seed, "conditions": asked}, ensure_ascii=False))
+                paths.append(path)
+                if len(first) < 64:
+                    first.append(picture)
+                done += 1
+            spent = time.perf_counter() - began
+            yield Progress(
+                verb="sample", done=len(paths), total=len(seeds), unit="images", seconds=round(spent, 2),
+                eta=round(spent / len(paths) * (len(seeds) - len(paths)), 1),
+            )  # fmt: skip
+    facts = {"run": str(run.path), "model": run.facts.get("model"), "dials": to_json(options), "given": _words(given)}
+    _write_records(to, records, facts)
+    if request.sheet:
+        scale = max(1, 96 // max(model.spec.height, model.spec.width))
+        path = save(sheet(first, columns=8, scale=scale), to / "sheet.png")
+        yield Made(path=str(path), what="sheet")
+    if not given and model.spec.conditions:
+        names = ", ".join(spec.name for spec in model.spec.conditions)
+        yield Note(text=f"nothing was asked for, so {names} vary as in the training images")
+    workspace.index.add_images(paths, [{"run": str(run.path), "seed": seed} for seed in seeds])
+    result = {"images": [str(path) for path in paths], "seeds": list(seeds), "to": str(to)}
+    yield Result(verb="sample", facts=result, value=Pictures(paths))
+
+
+def _words(given: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value if isinstance(value, (str, int, float)) else "image" for name, value in given.items()}
+
+
+def _write_records(to: Path, records: Sequence[str], facts: Mapping[str, Any]) -> None:
+    """One line an image, beside the images: its seed and what it was asked to be."""
+    from maquette.core.files import write_bytes
+
+    head = json.dumps({"samples": facts}, ensure_ascii=False)
+    write_bytes(to / "samples.jsonl", ("\n".join([head, *records]) + "\n").encode())
+
+
+def _given(request: Sample, spec: DataSpec) -> dict[str, Any]:
+    """What was asked for, by name of condition."""
+    given: dict[str, Any] = {}
+    if request.label is not None:
+        given |= _named(spec, "label", request.label)
+    if request.text is not None:
+        given |= _named(spec, "text", request.text)
+    for name, value in parse_pairs(request.number).items():
+        numbers = [c.name for c in spec.conditions if c.kind == "number"]
+        if name not in numbers:
+            raise ConditionError(f"this model knows no number {name!r}", do=nearest(name, numbers))
+        given[name] = value
+    for word in request.image:
+        given |= _images(spec, word)
+    return given
+
+
+def _named(spec: DataSpec, kind: str, word: str) -> dict[str, str]:
+    names = [condition.name for condition in spec.conditions if condition.kind == kind]
+    if not names:
+        raise ConditionError(
+            f"this model was not trained with a {kind}",
+            do=f"it can be given: {', '.join(c.name for c in spec.conditions) or 'nothing'}",
+        )
+    name, sign, value = word.partition("=")
+    if sign and name in names:
+        return {name: value}
+    if len(names) > 1:
+        raise UsageError(f"the model knows several conditions of the kind {kind}", do=f"write {names[0]}={word}")
+    return {names[0]: word}
+
+
+def _images(spec: DataSpec, word: str) -> dict[str, Any]:
+    from maquette.data.decode import decode_file
+
+    large = {c.name: c for c in spec.conditions if c.kind in ("image", "map")}
+    if not large:
+        raise ConditionError("this model cannot be given an image", do="leave out --image")
+    name, sign, file = word.partition("=")
+    if not (sign and name in large):
+        if len(large) > 1:
+            raise UsageError("the model needs several images", do=f"write NAME=FILE; the names are {', '.join(large)}")
+        name, file = next(iter(large)), word
+    mode = "grey" if large[name].kind == "map" else large[name].mode
+    picture = decode_file(Path(file), height=spec.height, width=spec.width, mode=mode, exact=large[name].kind == "map")
+    return {name: picture[..., 0] if large[name].kind == "map" else picture}

@@ -1,0 +1,187 @@
+"""The verb `train`: learn a model from a dataset, or go on learning."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from maquette.core.errors import UsageError
+from maquette.core.event import Event, Made, Note, Progress, Result, Warning
+from maquette.core.settings import argument, parse_count, parse_pairs, parse_seconds, setting
+from maquette.core.spec import SCALES, Tile
+from maquette.operations.operation import operation
+
+if TYPE_CHECKING:
+    from maquette.engine.start import Session
+    from maquette.engine.train import Step
+    from maquette.families.family import Family
+    from maquette.store.workspace import Workspace
+
+TELL_EVERY = 0.5
+"""Seconds between two progress events."""
+LOOK_EVERY = 1.0
+"""Seconds between two looks for a request to pause."""
+SHEET = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """What to learn from, what kind of model, and for how long."""
+
+    dataset: str = argument("the dataset to learn from")
+    to: str = setting("", "the run: a name, or a folder; the dataset's and the family's name when left out")
+    family: str = setting("gan", "the kind of model")
+    time: str | None = setting(None, "how long to train, such as 90s, 10m or 1h30m")
+    images: str | None = setting(None, "instead of a time: how many images to see, such as 200k")
+    scale: str = setting("auto", "the size of the model; auto takes what pays in the time", choices=("auto", *SCALES))
+    tile: str = setting("", "along which axes the images tile without a seam", choices=("", "x", "y", "xy"))
+    given: str | None = setting(None, "conditions to learn, such as label,text; `none` for none; all when left out")
+    on: str | None = setting(None, "a finished run that the model stands on, for families that need one")
+    from_: str | None = setting(None, "a run whose weights to begin with")
+    seed: int = setting(0, "the same seed gives the same run", ge=0, lt=2**63)
+    set: tuple[str, ...] = setting((), "settings of the family, as KEY=VALUE")
+    device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    save_every: str = setting("1m", "the longest time between two checkpoints")
+
+
+@operation
+def train(request: Train, workspace: Workspace) -> Iterator[Event]:
+    """Learn a model from a dataset; the same command again goes on where it stopped.
+
+    Ctrl-C saves first. What is learned can be sampled at any time.
+    """
+    from maquette.data.dataset import Dataset
+    from maquette.engine.start import Wish, start
+    from maquette.engine.train import train as steps
+
+    wish = Wish(
+        family=request.family,
+        seconds=None if request.time is None else parse_seconds(request.time),
+        images=None if request.images is None else parse_count(request.images),
+        scale=request.scale,
+        tile=_tile(request.tile),
+        given=_given(request.given),
+        on=None if request.on is None else workspace.run_path(request.on),
+        origin=None if request.from_ is None else workspace.run_path(request.from_),
+        seed=request.seed,
+        changes=parse_pairs(request.set),
+        device=request.device,
+    )
+    dataset = Dataset.open(workspace.dataset_path(request.dataset))
+    to = workspace.run_path(request.to or f"{dataset.name}-{request.family}")
+    every = parse_seconds(request.save_every)
+    yield Note(text=f"{len(dataset):,} images in {dataset.path}; measuring this machine")
+    session = start(dataset, to, wish, probes=workspace.home / "probes.json")
+    for text in session.told:
+        yield Note(text=text)
+    run = session.run
+    with run.lock(), _signals() as asked:
+        run.clear_pause()
+        workspace.index.add_run(run)
+        yield from _train(session, steps(session.trainer, run, name=session.name, every=every), asked)
+    workspace.index.add_run(run)
+    yield _result(session)
+
+
+def _tile(text: str) -> Tile:
+    known: dict[str, Tile] = {"": "", "x": "x", "y": "y", "xy": "xy"}
+    return known[text]
+
+
+def _given(text: str | None) -> tuple[str, ...] | None:
+    if text is None:
+        return None
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise UsageError("--given needs names of conditions", do="write none to train without conditions")
+    return () if names == ("none",) else names
+
+
+def _train(session: Session, steps: Iterator[Step], asked: list[str]) -> Iterator[Event]:
+    """Turn the loop's steps into events, draw sheets, and stop when asked to."""
+    run = session.run
+    told = looked = 0.0
+    stopped, step = "finished", None
+    for step in steps:
+        for text in step.told:
+            yield Warning(text=text) if "not finite" in text or "damaged" in text else Note(text=text)
+        now = time.monotonic()
+        if now - told >= TELL_EVERY:
+            told = now
+            yield _progress(step)
+        if step.sheet_due:
+            yield from _sheet(session, step.images)
+        if now - looked >= LOOK_EVERY:
+            looked = now
+            if run.pause_asked():
+                asked.append("paused")
+        if asked:
+            stopped = asked[0]
+            break
+    steps.close()  # type: ignore[attr-defined]  # a generator; closing it saves
+    run.clear_pause()
+    if step is not None:
+        yield _progress(step)
+        yield from _sheet(session, session.trainer.images)
+        run.update(stopped=stopped, seconds=round(step.seconds, 3))
+
+
+def _progress(step: Step) -> Progress:
+    eta = (step.total - step.images) / step.rate if step.rate else None
+    return Progress(
+        verb="train", done=step.images, total=step.total, unit="images", seconds=round(step.seconds, 2),
+        eta=None if eta is None else round(eta, 1), numbers={"images/s": round(step.rate, 1), **step.numbers},
+    )  # fmt: skip
+
+
+def _sheet(session: Session, images: int) -> Iterator[Event]:
+    """A sheet of samples of fixed seeds, so that one sees the model learn."""
+    from maquette.core.image import save, sheet
+    from maquette.engine.sample import draw, examples
+    from maquette.engine.start import condition_table
+    from maquette.engine.train import save_model
+    from maquette.families.family import Samples
+
+    model: Family = session.trainer.model()
+    save_model(session.trainer, session.run, session.name, model)
+    if not isinstance(model, Samples):
+        return
+    spec = model.spec
+    seeds = range(SHEET)
+    conditions = examples(spec.conditions, condition_table(session.run, spec), len(seeds))
+    pictures = [picture for batch in draw(model, seeds, conditions) for picture in batch]
+    path = session.run.path / "samples" / f"{images:012d}.png"
+    save(sheet(pictures, columns=8, scale=2 if spec.width <= 48 else 1), path)
+    yield Made(path=str(path), what="sheet")
+
+
+def _result(session: Session) -> Result:
+    run = session.run
+    facts: dict[str, Any] = {
+        "run": str(run.path), "family": session.name, "images_seen": int(run.facts.get("images_seen", 0)),
+        "seconds": float(run.facts.get("seconds", 0.0)), "stopped": str(run.facts.get("stopped", "finished")),
+        "model": run.facts.get("model"), "scale": run.facts.get("scale"),
+    }  # fmt: skip
+    return Result(verb="train", facts=facts, value=run)
+
+
+@contextlib.contextmanager
+def _signals() -> Iterator[list[str]]:
+    """Ctrl-C and the system's request to end become a wish to stop, followed after the current step."""
+    asked: list[str] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield asked  # signals reach the main thread only; there, pausing works through the run's folder
+        return
+    names = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+    handle = lambda received, _: asked.append(names[signal.Signals(received)])  # noqa: E731
+    before = {number: signal.signal(number, handle) for number in names}
+    try:
+        yield asked
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
