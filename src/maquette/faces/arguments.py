@@ -119,8 +119,6 @@ def _unknown(words: list[str], known: set[str]) -> list[str]:
     """Words that look like options and are none, in order and once each."""
     found: list[str] = []
     for word in words:
-        if word == "--":
-            break
         name = word.partition("=")[0]
         is_option = name.startswith("--") or (name.startswith("-") and len(name) > 1 and not _is_number(name))
         if is_option and name not in known and name not in found:

@@ -92,7 +92,8 @@ def _plain(value: Any) -> str:
 
 def _word(setting: Described) -> str:
     word = setting.form or setting.option.upper()
-    return (word + "..." if setting.repeat else word) if setting.required else f"[{word}]"
+    word += "..." if setting.repeat else ""
+    return word if setting.required else f"[{word}]"
 
 
 def _common() -> list[tuple[str, str]]:

@@ -125,7 +125,7 @@ class Bar(People):
         if self._bar is None or self._task != (event.verb, event.unit):
             self.stop()
             self._task, self._pace, self._bar = (event.verb, event.unit), Pace(), self._new()
-            self._bar.add_task(event.verb, total=event.total)
+            self._bar.add_task(event.verb, total=event.total, words="")
             self._bar.start()
         rate, left = self._pace.update(event)
         words = "  ".join(facts(event, rate, left))
@@ -135,10 +135,10 @@ class Bar(People):
         from rich import progress as bars
 
         return bars.Progress(
-            bars.TextColumn("{task.description}"),
+            bars.TextColumn("{task.description}", markup=False),
             bars.BarColumn(bar_width=24),
             bars.TaskProgressColumn(),
-            bars.TextColumn("{task.fields[words]}", table_column=None),
+            bars.TextColumn("{task.fields[words]}", markup=False),
             console=self._console,
             refresh_per_second=8,
         )

@@ -28,15 +28,17 @@ class Sample:
     """Which model, how many images, of what, and where to."""
 
     run: str = argument("the run to sample from")
-    to: str = setting("", "the folder for the images; a folder of the run's name in the workspace when left out")
+    to: str = setting(
+        "", "the folder for the images; a folder of the run's name in the workspace when left out", form="FOLDER"
+    )
     count: int = setting(64, "how many images", ge=1, le=MOST)
     seed: int = setting(
         0, "the seed of the first image; the others follow, and image k depends on its seed alone", ge=0
     )
     label: str | None = setting(None, "the label to make, of those the model knows (or NAME=LABEL)")
     text: str | None = setting(None, "what the images are to show, in words")
-    number: tuple[str, ...] = setting((), "numbers the model knows, as NAME=VALUE")
-    image: tuple[str, ...] = setting((), "image files the model needs, as FILE or NAME=FILE")
+    number: tuple[str, ...] = setting((), "a number the model knows", repeat=True, form="NAME=VALUE")
+    image: tuple[str, ...] = setting((), "an image file the model needs", repeat=True, form="[NAME=]FILE")
     format: str = setting("png", "the kind of file", choices=("png", "jpeg", "webp", "avif", "tiff"))
     sheet: bool = setting(True, "also write a sheet of the first 64 images")
     device: str = setting("cpu", "where to compute", choices=("cpu", "cuda", "mps"))

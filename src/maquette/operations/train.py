@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from maquette.core.choices import SCALES, TILES, Tile
 from maquette.core.errors import UsageError
 from maquette.core.event import Event, Made, Note, Progress, Result, Warning
 from maquette.core.settings import argument, parse_count, parse_pairs, parse_seconds, setting
-from maquette.core.spec import SCALES, Tile
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -34,19 +34,31 @@ class Train:
     """What to learn from, what kind of model, and for how long."""
 
     dataset: str = argument("the dataset to learn from")
-    to: str = setting("", "the run: a name, or a folder; the dataset's and the family's name when left out")
+    to: str = setting("", "the run: a name, or a folder; the dataset's and the family's name when left out", form="RUN")
     family: str = setting("gan", "the kind of model")
-    time: str | None = setting(None, "how long to train, such as 90s, 10m or 1h30m")
-    images: str | None = setting(None, "instead of a time: how many images to see, such as 200k")
+    time: float | None = setting(
+        None, "how long to train, such as 90s, 10m or 1h30m", read=parse_seconds, gt=0, form="TIME"
+    )
+    images: int | None = setting(
+        None, "instead of a time: how many images to see, such as 200k", read=parse_count, ge=1, form="N"
+    )
     scale: str = setting("auto", "the size of the model; auto takes what pays in the time", choices=("auto", *SCALES))
-    tile: str = setting("", "along which axes the images tile without a seam", choices=("", "x", "y", "xy"))
-    given: str | None = setting(None, "conditions to learn, such as label,text; `none` for none; all when left out")
-    on: str | None = setting(None, "a finished run that the model stands on, for families that need one")
-    from_: str | None = setting(None, "a run whose weights to begin with")
+    tile: str = setting("", "along which axes the images tile without a seam", choices=TILES)
+    given: tuple[str, ...] | None = setting(
+        None, "conditions to learn, such as label,text; `none` for none; all when left out"
+    )
+    on: str | None = setting(None, "a finished run that the model stands on, for families that need one", form="RUN")
+    from_: str | None = setting(None, "a run whose weights to begin with", form="RUN")
     seed: int = setting(0, "the same seed gives the same run", ge=0, lt=2**63)
-    set: tuple[str, ...] = setting((), "settings of the family, as KEY=VALUE")
+    set: tuple[str, ...] = setting((), "a setting of the family", repeat=True, form="KEY=VALUE")
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
-    save_every: str = setting("1m", "the longest time between two checkpoints")
+    save_every: float = setting(
+        60.0,
+        "the longest time between two checkpoints, in seconds or such as 5m",
+        read=parse_seconds,
+        gt=0,
+        form="TIME",
+    )
 
 
 @operation
@@ -61,8 +73,8 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
 
     wish = Wish(
         family=request.family,
-        seconds=None if request.time is None else parse_seconds(request.time),
-        images=None if request.images is None else parse_count(request.images),
+        seconds=request.time,
+        images=request.images,
         scale=request.scale,
         tile=_tile(request.tile),
         given=_given(request.given),
@@ -74,7 +86,6 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
     )
     dataset = Dataset.open(workspace.dataset_path(request.dataset))
     to = workspace.run_path(request.to or f"{dataset.name}-{request.family}")
-    every = parse_seconds(request.save_every)
     yield Note(text=f"{len(dataset):,} images in {dataset.path}; measuring this machine")
     session = start(dataset, to, wish, probes=workspace.home / "probes.json")
     for text in session.told:
@@ -83,7 +94,7 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
     with run.lock(), _signals() as asked:
         run.clear_pause()
         workspace.index.add_run(run)
-        yield from _train(session, steps(session.trainer, run, name=session.name, every=every), asked)
+        yield from _train(session, steps(session.trainer, run, name=session.name, every=request.save_every), asked)
     workspace.index.add_run(run)
     yield _result(session)
 
@@ -93,10 +104,9 @@ def _tile(text: str) -> Tile:
     return known[text]
 
 
-def _given(text: str | None) -> tuple[str, ...] | None:
-    if text is None:
+def _given(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    if names is None:
         return None
-    names = tuple(name.strip() for name in text.split(",") if name.strip())
     if not names:
         raise UsageError("--given needs names of conditions", do="write none to train without conditions")
     return () if names == ("none",) else names
