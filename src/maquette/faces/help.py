@@ -23,7 +23,7 @@ def overview() -> str:
     ]
     for group, verbs in table.grouped().items():
         parts.append(_section(group, [(verb, table.get(verb).summary) for verb in verbs]))
-    parts.append(_section("For every verb", _common()))
+    parts.append(_section("For every verb", common()))
     parts.append(_section("First steps", [(step, "") for step in FIRST_STEPS]))
     return "\n\n".join(parts) + "\n"
 
@@ -37,17 +37,17 @@ def of_verb(operation: table.Operation, family: str | None = None) -> str:
     if operation.description:
         parts.append("\n".join(_fill(line) for line in operation.description.split("\n")))
     if arguments:
-        parts.append(_section("Arguments", [(_word(setting), sentence(setting)) for setting in arguments]))
+        parts.append(_section("Arguments", [(word(setting), sentence(setting)) for setting in arguments]))
     if options:
         parts.append(_section("Options", [(option(setting), sentence(setting)) for setting in options]))
     parts += _families(settings, family)
-    parts.append(_section("For every verb", _common()))
+    parts.append(_section("For every verb", common()))
     return "\n\n".join(parts) + "\n"
 
 
 def usage(operation: table.Operation) -> str:
     """The form of the command in one line: what must be given, then that there are options."""
-    words = [_word(setting) for setting in operation.settings if setting.place == "argument"]
+    words = [word(setting) for setting in operation.settings if setting.place == "argument"]
     needed = [option(s) for s in operation.settings if s.place == "option" and s.required]
     free = any(setting.place == "option" and not setting.required for setting in operation.settings)
     return " ".join(["maquette", operation.name, *words, *needed, *(["[options]"] if free else [])])
@@ -90,13 +90,14 @@ def _plain(value: Any) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _word(setting: Described) -> str:
-    word = setting.form or setting.option.upper()
-    word += "..." if setting.repeat else ""
-    return word if setting.required else f"[{word}]"
+def word(setting: Described) -> str:
+    """An argument as the usage line shows it."""
+    text = (setting.form or setting.option.upper()) + ("..." if setting.repeat else "")
+    return text if setting.required else f"[{text}]"
 
 
-def _common() -> list[tuple[str, str]]:
+def common() -> list[tuple[str, str]]:
+    """The options of every verb, in words."""
     return [(f"--{name}" + (" FOLDER" if name == "home" else ""), text) for name, text in COMMON.items()]
 
 
