@@ -17,6 +17,7 @@ from maquette.core.files import sync_folder, write_bytes
 
 MAX_JSON = 64 * 2**20
 MAX_DEPTH = 32
+MAX_DIGITS = 39
 _WHAT_TO_DO = {
     errno.ENOSPC: "free some space on that disk",
     errno.EDQUOT: "free some of your quota on that disk",
@@ -38,21 +39,27 @@ def writing(what: str, where: Path, kind: type[MaquetteError] = RunError) -> Ite
         raise kind(f"{what} could not be written ({reason})", where=where, do=do) from error
 
 
-def plain(value: Any, what: str) -> Any:
+def plain(value: Any, what: str, depth: int = 1) -> Any:
     """The value as plain JSON (tuples become lists); what JSON cannot hold exactly is refused by its name."""
-    if value is None or isinstance(value, (bool, str, int)):
+    if value is None or isinstance(value, (bool, str)):
         return value
+    if isinstance(value, int):
+        if abs(value) < 10**MAX_DIGITS:
+            return value
+        raise RunError(f"{what} has more than {MAX_DIGITS} digits")
     if isinstance(value, float):
         if math.isfinite(value):
             return value
         raise RunError(f"{what} is {value}, and only finite numbers can be kept")
+    if depth > MAX_DEPTH // 2:  # less deep than what is read, for files may put a few levels around it
+        raise RunError(f"{what[:60]}... is nested more than {MAX_DEPTH // 2 - 1} levels deep")
     if isinstance(value, Mapping):
         for key in value:
             if not isinstance(key, str):
                 raise RunError(f"{what} has the key {key!r}, and only words can be keys")
-        return {key: plain(item, f"{what}: {key}") for key, item in value.items()}
+        return {key: plain(item, f"{what}: {key}", depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [plain(item, f"{what}[{index}]") for index, item in enumerate(value)]
+        return [plain(item, f"{what}[{index}]", depth + 1) for index, item in enumerate(value)]
     raise RunError(f"{what} is a {type(value).__name__}, and only plain JSON can be kept")
 
 
@@ -78,6 +85,12 @@ def _no_constant(word: str) -> Any:
     raise ValueError(f"{word} is not JSON")
 
 
+def _whole(word: str) -> int:
+    if len(word) > MAX_DIGITS + 1:
+        raise ValueError(f"a number has {len(word)} digits")
+    return int(word)
+
+
 def _finite(word: str) -> float:
     number = float(word)
     if not math.isfinite(number):
@@ -85,13 +98,19 @@ def _finite(word: str) -> float:
     return number
 
 
+_DECODER = json.JSONDecoder(object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite, parse_int=_whole)
+
+
 def parse_json(content: bytes | str) -> Any:
     """Strict JSON: UTF-8, no key twice, finite numbers, at most 32 levels deep. Anything else is a ValueError."""
     try:
-        text = content if isinstance(content, str) else content.decode("utf-8")
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=_no_constant, parse_float=_finite)
+        value = _DECODER.decode(content if isinstance(content, str) else content.decode("utf-8"))
     except RecursionError:
         raise ValueError("it is nested too deeply") from None
+    except json.JSONDecodeError as error:
+        raise ValueError(f"it is not JSON (at character {error.pos})") from None
+    except UnicodeDecodeError:
+        raise ValueError("it is not UTF-8 text") from None
     level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
         level = [inner for item in level if isinstance(item, (dict, list)) for inner in _inside(item)]

@@ -166,7 +166,7 @@ class Run:
         folder = self._own("checkpoints")
         with disk.writing("the checkpoint", folder / name):
             make_folder(folder)
-            self._sweep(folder)
+            self._sweep(self.path, folder)
             self._sync_log()
             partial = folder / f".{name}.{os.getpid()}.partial"
             try:
@@ -212,10 +212,10 @@ class Run:
             with open(log, "ab") as stream:
                 os.fsync(stream.fileno())
 
-    def _sweep(self, folder: Path) -> None:
+    def _sweep(self, *folders: Path) -> None:
         """Remove what a killed process left half written."""
-        for place in (self.path, folder):
-            for child in place.iterdir():
+        for folder in folders:
+            for child in folder.iterdir():
                 if _PARTIAL.fullmatch(child.name):
                     _remove(child)
 
@@ -360,6 +360,8 @@ class Run:
         ready = self._own(f".{MODEL_FILE}.{os.getpid()}.ready.partial")
         before = file_digest(path) if path.exists() else None
         known = {self.facts.get("model"), self.facts.get("model_before")}
+        with disk.writing("the model", path):
+            self._sweep(self.path)
         try:
             digest = weights.write(ready, tensors, facts)
             self.update(model=digest, model_before=before if before in known else None)

@@ -186,13 +186,15 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
         if not path.is_file():  # asked before opening: to open a device may already do something
             raise ValueError("it is not a regular file" if path.exists() else "there is no such file")
         stream = open_regular(path)
-    except (OSError, ValueError) as error:
-        raise ModelFileError(getattr(error, "strerror", None) or str(error), where=path) from None
+    except ValueError as error:
+        raise ModelFileError(str(error), where=path) from None
+    except OSError as error:
+        raise ModelFileError(f"it cannot be opened ({(error.strerror or str(error)).lower()})", where=path) from None
     try:
         with stream:
             yield stream
     except OSError as error:
-        raise ModelFileError(f"it cannot be read ({error.strerror})", where=path) from None
+        raise ModelFileError(f"it cannot be read ({(error.strerror or str(error)).lower()})", where=path) from None
 
 
 def _take(stream: BinaryIO, view: memoryview) -> int:
