@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -58,3 +59,17 @@ def grid(spec: DataSpec, smallest: int = 4) -> tuple[int, int, int]:
     while height % 2 == 0 and width % 2 == 0 and min(height, width) // 2 >= smallest:
         levels, height, width = levels + 1, height // 2, width // 2
     return levels, height, width
+
+
+def interior(spec: DataSpec) -> Tensor:
+    """1 1 H W of ones, and zeros near edges that are wrapped: where a network that wraps may be compared with images.
+
+    Images seldom go on over their edges. A network that sees across them would learn the seam; where it is not asked
+    for anything near the seam, it treats the edge as it treats the middle, and what it makes has no seam.
+    """
+    counted = torch.ones(1, 1, spec.height, spec.width)
+    if "x" in spec.tile:
+        counted[..., : spec.width // 8] = counted[..., spec.width - spec.width // 8 :] = 0
+    if "y" in spec.tile:
+        counted[..., : spec.height // 8, :] = counted[..., spec.height - spec.height // 8 :, :] = 0
+    return counted

@@ -91,13 +91,23 @@ def _planes(spec: ConditionSpec) -> int:
 def withhold(
     condition: Mapping[str, Tensor], specs: Sequence[ConditionSpec], share: float, generator: torch.Generator
 ) -> dict[str, Tensor]:
-    """The conditions with a random share of rows as if nothing had been given, so that a model learns both."""
+    """The conditions with a random share of rows as if nothing had been given, so that a model learns both.
+
+    Where there are several, half of that share loses all of them at once and half loses each by itself.
+    """
     kept = dict(condition)
-    for spec in specs:
+    flat = [spec for spec in specs if spec.kind in FLAT]
+    if share <= 0 or not flat:
+        return kept
+    one = condition[flat[0].name]
+
+    def some(part: float) -> Tensor:
+        return torch.rand(len(one), generator=generator, device=one.device) < part
+
+    every = some(share if len(flat) == 1 else share / 2)
+    for spec in flat:
         values = condition[spec.name]
-        if spec.kind not in FLAT or share <= 0:
-            continue
-        rows = torch.rand(len(values), generator=generator, device=values.device) < share
+        rows = every if len(flat) == 1 else every | some(share / 2)
         kept[spec.name] = torch.where(rows.reshape(-1, *[1] * (values.ndim - 1)), _nothing(spec, values), values)
     return kept
 

@@ -1,0 +1,202 @@
+"""From noise to image along a straight line, in a few steps: the family that takes every kind of condition.
+
+A network sees an image mixed with noise and says what the clean image is. Sampling starts from noise alone and follows
+what the network says. Predicting the image itself, with the error measured as a velocity, trained much faster at this
+size than predicting noise or a preconditioned residual (docs/log.md has the numbers).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maquette.core.condition import Kind
+from maquette.core.errors import UsageError
+from maquette.core.noise import Noise
+from maquette.core.settings import setting
+from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale, Tile
+from maquette.families.family import Conditions, Family, FamilyConfig, latent
+from maquette.nn.conv import Convolution, Enlargement, interior
+from maquette.nn.embed import ConditionPlanes, ConditionVector, fourier, nothing, withhold
+
+NEAREST = 0.05
+"""The error is a velocity, (image - guess) / (1 - time); nearer to the image than this it is not divided further."""
+FREQUENCIES = 16
+GROUP = 16
+"""Channels that are normalised together."""
+
+
+class Block(nn.Module):
+    """Two dense convolutions beside the straight way through, steered by time and condition in between."""
+
+    def __init__(self, channels: int, embedding: int, tile: Tile) -> None:
+        super().__init__()
+        self.first = Convolution(channels, channels, tile=tile)
+        self.norm = nn.GroupNorm(max(1, channels // GROUP), channels, affine=False)
+        self.steer = nn.Linear(embedding, 2 * channels)
+        self.second = Convolution(channels, channels, tile=tile)
+        for layer in (self.steer, self.second):  # At first every block lets its input pass.
+            nn.init.zeros_(layer.get_parameter("weight"))
+            nn.init.zeros_(layer.get_parameter("bias"))
+
+    def forward(self, x: Tensor, state: Tensor) -> Tensor:
+        """N channels H W and N embedding -> N channels H W."""
+        scale, shift = self.steer(state)[:, :, None, None].chunk(2, dim=1)
+        hidden = self.norm(self.first(F.silu(x)))
+        return torch.as_tensor(x + self.second(F.silu(hidden * (1 + scale) + shift)))
+
+
+class Denoiser(nn.Module):
+    """Mixed image, time and condition -> the clean image: a U-shaped network over small patches of pixels."""
+
+    def __init__(self, config: Settings, spec: DataSpec) -> None:
+        super().__init__()
+        self.patch, embedding = config.patch, config.embedding
+        channels = _channels(config, spec)
+        self.planes = ConditionPlanes(spec.conditions)
+        self.wish = ConditionVector(spec.conditions, embedding)
+        self.time = nn.Sequential(nn.Linear(2 * FREQUENCIES, embedding), nn.SiLU(), nn.Linear(embedding, embedding))
+        pixels = config.patch**2
+        self.enter = Convolution((spec.channels + self.planes.channels) * pixels, channels[0], tile=spec.tile)
+        self.leave = Convolution(channels[0], spec.channels * pixels, tile=spec.tile)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.get_parameter("bias"))
+        pairs = list(itertools.pairwise(channels))
+        self.shrink = nn.ModuleList(Convolution(fine, coarse, 4, stride=2, tile=spec.tile) for fine, coarse in pairs)
+        self.grow = nn.ModuleList(Enlargement(coarse, fine, tile=spec.tile) for fine, coarse in pairs)
+        self.before = nn.ModuleList(Block(fine, embedding, spec.tile) for fine, _ in pairs)
+        self.after = nn.ModuleList(Block(fine, embedding, spec.tile) for fine, _ in pairs)
+        self.middle = nn.ModuleList(Block(channels[-1], embedding, spec.tile) for _ in range(config.depth))
+
+    def forward(self, mixed: Tensor, time: Tensor, condition: Conditions) -> Tensor:
+        """N C H W and N -> N C H W, in float32."""
+        state = self.time(fourier(time, FREQUENCIES))
+        if self.wish:
+            state = state + self.wish(condition)
+        state = F.silu(state)
+        if self.planes.channels:
+            mixed = torch.cat([mixed, self.planes(condition)], dim=1)
+        x = self.enter(F.pixel_unshuffle(mixed, self.patch))
+        kept = []
+        for block, shrink in zip(self.before, self.shrink, strict=True):
+            x = block(x, state)
+            kept.append(x)
+            x = shrink(x)
+        for block in self.middle:
+            x = block(x, state)
+        for block, grow in zip(reversed(self.after), reversed(self.grow), strict=True):
+            x = block(grow(x) + kept.pop(), state)
+        return F.pixel_shuffle(self.leave(F.silu(x)), self.patch).float()
+
+
+def _channels(config: Settings, spec: DataSpec) -> list[int]:
+    """Channels at every level, the finest first; there are fewer levels where the image cannot be halved as often."""
+    height, width = spec.height // config.patch, spec.width // config.patch
+    channels = [config.width]
+    while len(channels) < config.levels and height % 2 == width % 2 == 0 and min(height, width) > 2:
+        height, width = height // 2, width // 2
+        channels.append(config.width * (len(channels) + 2) // 2)
+    return channels
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(FamilyConfig):
+    """Settings of the flow."""
+
+    width: int = setting(64, "channels of the finest level; coarser levels have more", ge=8, le=1024)
+    levels: int = setting(3, "levels of the network, each half as fine as the one before", ge=1, le=6)
+    depth: int = setting(2, "blocks at the coarsest level", ge=1, le=32)
+    patch: int = setting(2, "side of the squares of pixels that are looked at as one (1, 2, 4 or 8)", ge=1, le=8)
+    embedding: int = setting(128, "size of the vector that time and conditions become", ge=8, le=2048)
+    middle: float = setting(-0.8, "where most of the training lies between noise (below 0) and image", ge=-4, le=4)
+    spread: float = setting(0.8, "how far the training spreads around that place", gt=0, le=4)
+    withheld: float = setting(0.1, "share of training images that are learned without their condition", ge=0, lt=1)
+    rate: float = setting(1e-3, "learning rate", gt=0, le=1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dials:
+    """Dials of sampling."""
+
+    steps: int = setting(8, "steps from noise to image; more are slower and finer", ge=1, le=1000)
+    guidance: float = setting(1.0, "above 1 follows the condition more closely, with less variety", ge=0, le=20)
+    temperature: float = setting(1.0, "below 1 plainer images, above 1 stranger ones", ge=0, le=2)
+
+
+class Flow(Family):
+    """The denoiser, and the way from noise to image along its guesses."""
+
+    Config: ClassVar[type[FamilyConfig]] = Settings
+    Options: ClassVar[type] = Dials
+    summary = "Many small steps from noise to image: varied, takes every kind of condition, and improves for hours."
+    accepts: ClassVar[frozenset[Kind]] = frozenset({"label", "text", "number", "image", "map", "frames"})
+    counted: Tensor
+
+    def __init__(self, config: Settings, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
+        super().__init__(config, spec)
+        if 8 % config.patch:
+            raise UsageError(f"patches of {config.patch} pixels do not fill every image", do="choose 1, 2, 4 or 8")
+        self.denoiser = Denoiser(config, spec)
+        self.register_buffer("counted", interior(spec), persistent=False)
+        optimizer = Optimizer(rate=config.rate, betas=(0.9, 0.99), warmup=0.03, schedule="cosine", clip=1.0)
+        self.phases = (Phase(name="fit", optimizer=optimizer),)
+
+    @classmethod
+    def variant(cls, scale: Scale, spec: DataSpec) -> Settings:
+        """Width follows the scale; the patch follows the size of the image, so that the finest level stays small."""
+        side = min(spec.height, spec.width)
+        patch = 2 if side <= 32 else 4 if side <= 64 else 8
+        return Settings(
+            width={"nano": 32, "micro": 48, "small": 64, "base": 96}[scale],
+            depth={"nano": 1, "micro": 2, "small": 2, "base": 3}[scale],
+            patch=patch,
+        )
+
+    @classmethod
+    def appetite(cls, scale: Scale, spec: DataSpec) -> int:
+        """Wider pays only when enough images can be seen."""
+        return {"nano": 0, "micro": 30_000, "small": 100_000, "base": 1_000_000}[scale]
+
+    def loss(self, batch: Batch, phase: str) -> Loss:
+        """The mean squared error of the velocity, at a random place between noise and image."""
+        images, config = batch.images, self.config
+        noise = torch.randn(images.shape, generator=batch.generator, device=images.device)
+        place = torch.randn(len(images), generator=batch.generator, device=images.device)
+        time = torch.sigmoid(config.middle + config.spread * place)
+        condition = withhold(batch.condition, self.spec.conditions, config.withheld, batch.generator)
+        at = time[:, None, None, None]
+        guess = self.denoiser((1 - at) * noise + at * images, time, condition)
+        error = (guess - images) / (1 - at).clamp_min(NEAREST)
+        return Loss((error.square() * self.counted).mean() / self.counted.mean())
+
+    def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
+        """Heun's method from noise to image; yields the clean image as it is guessed after every step."""
+        if options.guidance != 1.0 and not self.denoiser.wish:
+            raise UsageError(
+                "guidance follows a condition, and this model was trained without one", do="leave guidance at 1"
+            )
+        x = latent(noise, "flow", *self.spec.shape, like=self.denoiser.leave.weight) * options.temperature
+        times = [step / options.steps for step in range(options.steps + 1)]
+        for now, then in itertools.pairwise(times):
+            guess = self._guess(x, now, condition, options.guidance)
+            slope = (guess - x) / (1 - now)
+            ahead = x + (then - now) * slope
+            if then < 1:
+                guess = self._guess(ahead, then, condition, options.guidance)
+                ahead = x + (then - now) / 2 * (slope + (guess - ahead) / (1 - then))
+            x = ahead
+            yield guess
+
+    def _guess(self, x: Tensor, time: float, condition: Conditions, guidance: float) -> Tensor:
+        times = torch.full((len(x),), time, device=x.device)
+        guess = torch.as_tensor(self.denoiser(x, times, condition))
+        if guidance == 1.0:
+            return guess
+        plain = self.denoiser(x, times, nothing(condition, self.spec.conditions))
+        return torch.as_tensor(plain + guidance * (guess - plain))
