@@ -101,6 +101,23 @@ def test_work_that_ends_wrongly_is_a_fault(home, ending, complaint):
     assert not [event for event in seen if isinstance(event, Result)]
 
 
+def test_whoever_stops_listening_stops_the_work(home):
+    tidied = []
+
+    def long(request: Request, workspace: Workspace) -> Iterator[Event]:
+        """Go on for ever."""
+        try:
+            while True:
+                yield Note(text="still here")
+        finally:
+            tidied.append(True)
+
+    events = make(long, "long")(make(long, "long").read({"source": "a", "to": "b"}), Workspace())
+    assert next(events).text == "still here"
+    events.close()
+    assert tidied == [True]
+
+
 def test_a_file_must_hold_one_verb_with_a_docstring_and_a_request():
     empty = types.ModuleType("maquette.operations.empty")
     with pytest.raises(TypeError, match="exactly one operation, not 0"):

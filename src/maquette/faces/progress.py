@@ -169,7 +169,8 @@ def facts(event: Progress, rate: float | None, left: float | None) -> list[str]:
     if rate is not None:
         found.append(f"{short(rate)} {event.unit}/s")
     found.append(f"{duration(event.seconds)} so far" if left is None else f"{duration(left)} left")
-    found += [f"{name} {short(value)}" for name, value in list(event.numbers.items())[:4]]
+    numbers = [(name, value) for name, value in event.numbers.items() if name != f"{event.unit}/s"]
+    found += [f"{name} {short(value)}" for name, value in numbers[:4]]
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import logging
@@ -88,8 +89,9 @@ def _call(
 
     result: Result | None = None
     request = operation.read(values)
-    with people(sys.stderr, sys.stderr, quiet=not progress) as display:
-        for event in operation(request, Workspace(home)):
+    display = people(sys.stderr, sys.stderr, quiet=not progress)
+    with display, contextlib.closing(operation(request, Workspace(home))) as events:
+        for event in events:
             if on_event is not None:
                 on_event(event)
             if progress:

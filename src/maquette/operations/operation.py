@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -72,16 +72,21 @@ class Operation:
             read[bucket] = extra
         return from_json(self.request, read, what=self.name)
 
-    def __call__(self, request: Any, workspace: Workspace) -> Iterator[Event]:
+    def __call__(self, request: Any, workspace: Workspace) -> Generator[Event, None, None]:
         """Do the work. The last event is the only result; it is handed on when the work has truly ended."""
         result: Result | None = None
-        for event in self.function(request, workspace):
-            if result is not None:
-                raise TypeError(f"the verb {self.name} went on after its result")
-            if isinstance(event, Result):
-                result = event
-            else:
-                yield event
+        events = self.function(request, workspace)
+        try:
+            for event in events:
+                if result is not None:
+                    raise TypeError(f"the verb {self.name} went on after its result")
+                if isinstance(event, Result):
+                    result = event
+                else:
+                    yield event
+        finally:
+            if isinstance(events, Generator):
+                events.close()  # whoever stops listening stops the work, and it tidies up at once
         if result is None or result.verb != self.name:
             raise TypeError(f"the verb {self.name} ended without its result")
         yield result
@@ -148,7 +153,7 @@ def get(verb: str) -> Operation:
     return REGISTRY.get(files[verb])
 
 
-def run(verb: str, workspace: Workspace, values: Mapping[str, Any]) -> Iterator[Event]:
+def run(verb: str, workspace: Workspace, values: Mapping[str, Any]) -> Generator[Event, None, None]:
     """Check the values and do the verb's work, event by event. All faces come through here."""
     chosen = get(verb)
     return chosen(chosen.read(values), workspace)
