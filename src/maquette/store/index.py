@@ -218,7 +218,13 @@ class Index:
             with self._alone():
                 if not self.path.exists():
                     self._make()
-        with contextlib.closing(_connect(self.path)) as connection:
+        try:
+            connection = _connect(self.path)
+        except sqlite3.OperationalError:
+            if self.path.exists():
+                raise
+            return self._with(work)  # another process has just set it aside and is about to make it anew
+        with contextlib.closing(connection):
             return work(connection)
 
     def _make(self, extra: Sequence[_Row] = ()) -> None:
@@ -226,6 +232,7 @@ class Index:
         partial = self.path.with_name(f".{self.path.name}.{os.getpid()}.partial")
         partial.unlink(missing_ok=True)
         try:
+            partial.touch()
             with contextlib.closing(_connect(partial)) as connection:
                 connection.execute("PRAGMA journal_mode=WAL")
                 with _writing(connection):
@@ -290,7 +297,8 @@ class _TooNew(Exception):
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    connection = sqlite3.connect(path, timeout=WAIT, isolation_level=None)
+    # Never make a file here: it would be lost where another process is just making one.
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, timeout=WAIT, isolation_level=None)
     try:
         connection.execute("PRAGMA synchronous=NORMAL")
         version = connection.execute("PRAGMA user_version").fetchone()[0]
