@@ -3,19 +3,17 @@
 import functools
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
-import hostile
 import hypothesis.strategies as some
 import numpy as np
 import pytest
 import scenarios
+import trials
 from hypothesis import given
 from scenarios import state
 
@@ -191,20 +189,9 @@ def test_numbers_that_are_not_finite_are_never_saved(run):
     assert [path.name for path in (run.path / "checkpoints").iterdir()] == [f"{64:012d}"]
 
 
-def test_a_damaged_newest_one_is_passed_over_and_said(run):
-    for images in (64, 128, 192):
-        run.save(state(images))
-    chance = random.Random(5)
-    pristine = run.path.parent / "pristine"
-    shutil.copytree(folder_of(run, 192), pristine)
-    for _ in range(20):
-        done = hostile.corrupt(chance, folder_of(run, 192), folder_of(run, 128))
-        again = Run.open(run.path)
-        assert same(again.restore(), state(128)), done
-        assert len(again.damaged) == 1 and f"checkpoint {192:012d}" in again.damaged[0], done
-        shutil.rmtree(folder_of(run, 192))
-        shutil.copytree(pristine, folder_of(run, 192))
-    assert same(Run.open(run.path).restore(), state(192))
+def test_a_damaged_newest_one_is_passed_over_and_said(tmp_path):
+    found = list(trials.corruptions(tmp_path, count=40, seed=5))
+    assert len(found) == 40 and [trial for trial in found if trial.wrong] == []
 
 
 def test_every_byte_of_a_state_counts(run):
@@ -342,36 +329,7 @@ def test_a_folder_that_cannot_be_written_is_said(run):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
 def test_a_process_killed_while_it_saves_loses_nothing(tmp_path):
-    program = """
-import sys
-sys.path.insert(0, sys.argv[2])
-from maquette.store.run import Run
-from scenarios import state
-run = Run.open(sys.argv[1])
-with run.lock():
-    images = run.restore().images
-    print("ready", flush=True)
-    while True:
-        images += 64
-        run.log({"images": images, "loss": 1 / images})
-        run.save(state(images))
-"""
-    run = Run.create(tmp_path / "run", {})
-    run.save(state(64))
-    chance, last = random.Random(3), 64
-    for _ in range(5):
-        words = [sys.executable, "-c", program, str(run.path), str(Path(__file__).parent)]
-        with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as process:
-            assert process.stdout.readline() == "ready\n"
-            time.sleep(chance.uniform(0.0, 0.15))
-            process.kill()
-        again = Run.open(run.path)
-        found = again.restore()
-        assert again.damaged == [] and found.images >= last and same(found, state(found.images))
-        again.rewind(found.images)
-        assert [record["images"] for record in again.records()] == list(range(128, found.images + 64, 64))
-        with again.lock():
-            last = found.images
+    assert [trial for trial in trials.kills(tmp_path, count=5, seed=3) if trial.wrong] == []
 
 
 # Lock

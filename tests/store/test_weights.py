@@ -1,5 +1,6 @@
 """Weights: sound files come back bit for bit; anything else is refused by its name before it is believed."""
 
+import contextlib
 import dataclasses
 import os
 import random
@@ -14,6 +15,7 @@ import hypothesis.strategies as some
 import numpy as np
 import pytest
 import safetensors.numpy
+import trials
 from hypothesis import given
 
 from maquette.core.errors import ModelFileError
@@ -274,27 +276,16 @@ def test_a_sound_file_is_read(tmp_path):
 
 
 def test_mutated_files_are_refused_or_are_what_the_library_reads(tmp_path):
-    content, path, loaded = hostile.good(), tmp_path / "a.safetensors", 0
-    path.write_bytes(content)
-    digest = file_digest(path)
-    for seed in range(1000):
-        changed = hostile.mutant(random.Random(seed), content)
-        path.write_bytes(changed)
-        for schema in (None, hostile.SCHEMA):
-            began = time.monotonic()
-            try:
-                found, _ = weights.read(path, schema)
-            except ModelFileError:
-                found = None
-            assert time.monotonic() - began < 2, seed
-            if found is None:
-                continue
+    found = list(trials.mutated_files(tmp_path, count=1000, seed=0))
+    assert len(found) == 1000 and [trial for trial in found if trial.wrong] == []
+
+
+def test_some_mutants_are_loaded(tmp_path):
+    """Those that change only numbers: the comparison with the library above has something to compare."""
+    path, loaded = tmp_path / "a.safetensors", 0
+    for seed in range(300):
+        path.write_bytes(hostile.mutant(random.Random(seed), hostile.good()))
+        with contextlib.suppress(ModelFileError):
+            weights.read(path, hostile.SCHEMA)
             loaded += 1
-            assert schema is None or weights.schema_of(found) == schema, seed
-            library = safetensors.numpy.load(changed)
-            assert library.keys() == found.keys(), seed
-            assert all(same(found[name], library[name]) for name in found), seed
-            if changed != content:
-                with pytest.raises(ModelFileError, match="digest differs"):
-                    weights.read(path, digest=digest)
-    assert loaded > 10, "some mutants only change numbers: the comparison above must have had something to compare"
+    assert 5 < loaded < 100
