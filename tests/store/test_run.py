@@ -68,6 +68,15 @@ def test_facts_changed_by_another_are_kept(run):
     assert Run.open(run.path).facts == {"family": "gan", "seed": 0, "note": "from elsewhere", "images_seen": 1}
 
 
+@pytest.mark.parametrize("key", ["kind", "version"])
+def test_facts_cannot_hide_what_the_folder_is(tmp_path, run, key):
+    with pytest.raises(RunError, match="cannot be facts"):
+        run.update(**{key: 7})
+    with pytest.raises(RunError, match="cannot be facts"):
+        Run.create(tmp_path / "other", {key: 7})
+    assert Run.open(run.path).facts == {"family": "gan", "seed": 0} and not Run.exists(tmp_path / "other")
+
+
 def test_a_path_that_is_not_unicode_can_be_a_fact(run):
     run.update(source=os.fsdecode(b"/photos/\xff"))
     assert os.fsencode(Run.open(run.path).facts["source"]) == b"/photos/\xff"

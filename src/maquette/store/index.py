@@ -372,7 +372,8 @@ def _folder_row(kind: str, path: Path) -> _Row:
     facts: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
         value = disk.read_object(path / MARKERS[kind])
-        facts = {key: item for key, item in value.items() if len(json.dumps(item)) <= _SMALL}
+        own = {key: item for key, item in value.items() if key not in ("kind", "version")}
+        facts = {key: item for key, item in own.items() if len(json.dumps(item)) <= _SMALL}
     return _Row(kind, os.fsencode(path), changed / 1e9 if changed else time.time(), changed, json.dumps(facts))
 
 

@@ -117,6 +117,8 @@ class Run:
         return {key: item for key, item in value.items() if key not in ("kind", "version")}
 
     def _write_facts(self, facts: Mapping[str, Any]) -> None:
+        if facts.keys() & {"kind", "version"}:
+            raise RunError("kind and version belong to the folder itself: they cannot be facts", where=self.path)
         disk.write_object(self._own(RUN_FILE), {"kind": _KIND, "version": VERSION, **facts})
         self.facts = dict(facts)
 
