@@ -6,7 +6,8 @@ the relativistic loss and both gradient penalties are settings for longer runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -26,6 +27,39 @@ WIDEST = 8
 """Channels grow towards the small grid up to this multiple of the width."""
 
 
+@torch.no_grad()
+def smooth_(weight: Tensor) -> None:
+    """Start a 4x4 enlargement as a smooth one, so that no chequered pattern has to be unlearned."""
+    tent = torch.tensor([0.25, 0.75, 0.75, 0.25])
+    nn.init.normal_(weight, std=0.02 * 4)
+    weight.copy_(weight[:, :, 1:2, 1:2] * tent[:, None] * tent)
+
+
+class Level(nn.Module):
+    """One level of the generator: normalise, let the condition and fresh noise speak, double the size."""
+
+    def __init__(self, inputs: int, outputs: int, config: Settings, spec: DataSpec, *, conditional: bool) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(inputs)
+        self.steer = nn.Linear(config.embedding, 2 * inputs) if conditional else None
+        if self.steer is not None:
+            nn.init.zeros_(self.steer.weight)
+            nn.init.zeros_(self.steer.bias)
+        self.noise = nn.Parameter(torch.full((inputs, 1, 1), config.grain)) if config.grain else None
+        self.grow = Enlargement(inputs, outputs, tile=spec.tile, bias=outputs == spec.channels)
+        smooth_(self.grow.weight)
+
+    def forward(self, x: Tensor, wish: Tensor | None, noise: Tensor) -> Tensor:
+        """N inputs H W, N embedding, N 1 H W -> N outputs 2H 2W."""
+        x = self.norm(x)
+        if self.steer is not None and wish is not None:
+            scale, shift = self.steer(wish)[:, :, None, None].chunk(2, dim=1)
+            x = x * (1 + scale) + shift
+        if self.noise is not None:
+            x = x + self.noise * noise
+        return torch.as_tensor(self.grow(F.relu(x)))
+
+
 class Generator(nn.Module):
     """Noise and condition -> image: a small grid, doubled until it is the image."""
 
@@ -34,30 +68,30 @@ class Generator(nn.Module):
         levels, height, width = grid(spec)
         channels = [config.width * min(WIDEST, 2**level) for level in reversed(range(levels))]
         self.embed = ConditionVector(spec.conditions, config.embedding)
-        inputs = config.latent + (config.embedding if self.embed else 0)
-        self.start = nn.Linear(inputs, channels[0] * height * width)
-        self.shape = (channels[0], height, width)
-        self.norms = nn.ModuleList(nn.BatchNorm2d(count) for count in channels)
-        outputs = [*channels[1:], spec.channels]
-        self.grow = nn.ModuleList(
-            Enlargement(count, after, tile=spec.tile, bias=after == spec.channels)
-            for count, after in zip(channels, outputs, strict=True)
+        conditional = bool(self.embed)
+        inputs = config.latent + (config.embedding if conditional else 0)
+        # The start is the same everywhere but for noise, so that patterns come from noise; places are learned slowly.
+        self.start = nn.Linear(inputs, channels[0])
+        self.place = nn.Parameter(torch.zeros(channels[0], height, width))
+        self.seeds = Convolution(config.field, channels[0], 3, tile=spec.tile, bias=False)
+        self.sizes = [(height << level, width << level) for level in range(levels)]
+        self.levels = nn.ModuleList(
+            Level(before, after, config, spec, conditional=conditional)
+            for before, after in itertools.pairwise([*channels, spec.channels])
         )
-        for layer in self.grow:
-            nn.init.normal_(layer.get_parameter("weight"), std=0.02)
 
-    def forward(self, z: Tensor, condition: Conditions) -> Tensor:
-        """N latent -> N C H W in [-1, 1]."""
-        if self.embed:
-            z = torch.cat([z, self.embed(condition)], dim=1)
-        x = self.start(z).unflatten(1, self.shape)
-        for norm, grow in zip(self.norms, self.grow, strict=True):
-            x = grow(F.relu(norm(x)))
+    def forward(self, z: Tensor, field: Tensor, noises: Sequence[Tensor], condition: Conditions) -> Tensor:
+        """N latent, N field h w of the small grid, and N 1 h w for every level -> N C H W in [-1, 1]."""
+        wish = self.embed(condition) if self.embed else None
+        x = self.start(z if wish is None else torch.cat([z, wish], dim=1))[:, :, None, None]
+        x = x + self.seeds(field) + self.place
+        for level, noise in zip(self.levels, noises, strict=True):
+            x = level(x, wish, noise)
         return torch.tanh(x)
 
 
 class Critic(nn.Module):
-    """Image and condition -> how real it looks, and how well it fits what was asked."""
+    """Image and condition -> how real it looks, whole and piece by piece, and how well it fits what was asked."""
 
     def __init__(self, config: Settings, spec: DataSpec) -> None:
         super().__init__()
@@ -72,25 +106,56 @@ class Critic(nn.Module):
             nn.BatchNorm2d(count) if config.normalise and index else nn.Identity()
             for index, count in enumerate(channels)
         )
-        self.judge = nn.Linear(channels[-1] * height * width, 1)
+        self.judge = nn.Linear(channels[-1] * height * width + 1, 1)
+        self.neighbours = config.neighbours
+        self.recall = nn.Linear(channels[-1] * height * width, config.latent) if config.recall else None
+        self.pieces = nn.Conv2d(channels[-2], 1, 1) if config.pieces and levels > 1 else None
         self.embed = ConditionVector(spec.conditions, channels[-1])
+        self.embed_pieces = ConditionVector(spec.conditions, channels[-2]) if self.pieces is not None else None
         for layer in self.shrink:
             nn.init.normal_(layer.get_parameter("weight"), std=0.02)
 
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """N C H W -> the realness N, and what the fit is judged by, N channels; both float32."""
-        x = images
-        for shrink, norm in zip(self.shrink, self.norms, strict=True):
-            x = F.leaky_relu(norm(shrink(x)), 0.2)
-        with torch.autocast(x.device.type, enabled=False):
-            x = x.float()
-            return self.judge(x.flatten(1)).squeeze(1), x.mean(dim=(2, 3))
+    def forward(self, images: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+        """N C H W -> for the whole and for pieces: realness N P, and features N P channels for the fit; float32.
 
-    def fit(self, features: Tensor, condition: Tensor | None) -> Tensor:
-        """How well features N C fit embedded conditions N C."""
-        if condition is None:
-            return torch.zeros(len(features), device=features.device)
-        return torch.as_tensor((features * condition).sum(dim=1) / features.shape[1] ** 0.5)
+        And the flat features from which the noise of a made image is recalled.
+        """
+        x = images
+        views = []
+        for index, (shrink, norm) in enumerate(zip(self.shrink, self.norms, strict=True)):
+            x = F.leaky_relu(norm(shrink(x)), 0.2)
+            if index == len(self.shrink) - 2 and self.pieces is not None:
+                views.append((self.pieces(x).float().flatten(1), x.float().flatten(2).transpose(1, 2)))
+        x = x.float()
+        with torch.autocast(x.device.type, enabled=False):
+            flat = x.flatten(1)
+            near = nearness(flat)[:, None] * float(self.neighbours)
+            views.insert(0, (self.judge(torch.cat([flat, near], dim=1)), x.mean(dim=(2, 3))[:, None]))
+        return views, flat
+
+    def wishes(self, condition: Conditions) -> list[Tensor | None]:
+        """The embedded condition for the whole and for pieces, N 1 channels."""
+        parts = [self.embed] if self.embed_pieces is None else [self.embed, self.embed_pieces]
+        return [part(condition)[:, None] if part else None for part in parts]
+
+
+def nearness(features: Tensor) -> Tensor:
+    """How close each row of N C lies to its nearest neighbour in the batch, as a logarithm, N.
+
+    It shows the critic at once when made images are all alike, also when only those of one condition are.
+    """
+    squares = features.square().sum(dim=1)
+    distances = squares[:, None] + squares[None] - 2 * features @ features.T
+    distances = distances + torch.diag(torch.full_like(squares, torch.inf))
+    return -torch.log(distances.amin(dim=1).clamp_min(0) / features.shape[1] + 1e-3)
+
+
+def scores(views: list[tuple[Tensor, Tensor]], wishes: Sequence[Tensor | None]) -> list[Tensor]:
+    """Realness plus fit, N P, for the whole and for pieces."""
+    return [
+        real if wish is None else real + (features * wish).sum(dim=2) / features.shape[2] ** 0.5
+        for (real, features), wish in zip(views, wishes, strict=True)
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,13 +164,19 @@ class Settings(FamilyConfig):
 
     width: int = setting(64, "channels of the finest level; coarser levels have more", ge=4, le=512)
     latent: int = setting(100, "random numbers an image is made from", ge=2, le=4096)
+    field: int = setting(16, "random numbers at every place of the small grid", ge=1, le=256)
     embedding: int = setting(64, "size of the vector that conditions become", ge=4, le=1024)
     loss: str = setting("logistic", "how real and made images are compared", choices=("logistic", "relativistic"))
+    grain: float = setting(0.2, "how strongly each level starts to use noise of its own; 0 for none", ge=0, le=2)
+    pieces: float = setting(1.0, "weight of judging pieces of the image beside the whole; 0 for none", ge=0)
+    recall: float = setting(1.0, "weight of telling the noise from the image, against sameness; 0 for none", ge=0)
+    neighbours: float = setting(1.0, "how strongly the critic weighs that images of a batch are alike", ge=0)
     normalise: bool = setting(True, "batch normalisation in the critic")
     penalty: str = setting("none", "penalty on the critic's slope", choices=("none", "exact", "difference"))
     gamma: float = setting(0.05, "weight of the penalty", ge=0)
     mismatch: float = setting(0.5, "weight of real images under a wrong condition, as examples of a bad fit", ge=0)
     rate: float = setting(2e-4, "learning rate", gt=0, le=1)
+    final: float = setting(1.0, "share of the rate that is left at the end of the run", ge=0, le=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +198,7 @@ class Gan(Family):
     def __init__(self, config: Settings, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
         super().__init__(config, spec)
         self.generator, self.critic = Generator(config, spec), Critic(config, spec)
-        optimizer = Optimizer(rate=config.rate, betas=(0.5, 0.999))
+        optimizer = Optimizer(rate=config.rate, betas=(0.5, 0.999), schedule="cosine", final=config.final)
         self.phases = (
             Phase(name="critic", trains=("critic",), optimizer=optimizer),
             Phase(name="generator", trains=("generator",), optimizer=optimizer),
@@ -149,69 +220,87 @@ class Gan(Family):
 
     def _fakes(self, batch: Batch) -> Tensor:
         if "fakes" not in batch.memo:  # One forward pass serves both phases of a step.
-            z = torch.randn(
-                len(batch.images), self.config.latent, generator=batch.generator, device=batch.images.device
+            count, device = len(batch.images), batch.images.device
+            z = torch.randn(count, self.config.latent, generator=batch.generator, device=device)
+            noises = [torch.randn(count, 1, *s, generator=batch.generator, device=device) for s in self.generator.sizes]
+            batch.memo["z"] = z
+            field = torch.randn(
+                count, self.config.field, *self.generator.sizes[0], generator=batch.generator, device=device
             )
-            batch.memo["fakes"] = self.generator(z, batch.condition)
+            batch.memo["fakes"] = self.generator(z, field, noises, batch.condition)
         return torch.as_tensor(batch.memo["fakes"])
+
+    def _mean(self, losses: Sequence[Tensor]) -> Tensor:
+        """The loss of the whole and of the pieces, by their weights."""
+        whole, *pieces = [loss.mean() for loss in losses]
+        return whole + self.config.pieces * sum(pieces) if pieces else whole
 
     def _critic_loss(self, batch: Batch) -> Loss:
         fakes = self._fakes(batch).detach()
-        wish = self.critic.embed(batch.condition) if self.critic.embed else None
-        real, features = self.critic(batch.images)
-        made, made_features = self.critic(fakes)
-        real_fit, made_fit = self.critic.fit(features, wish), self.critic.fit(made_features, wish)
-        numbers = {"real": real.mean(), "made": made.mean()}
+        wishes = self.critic.wishes(batch.condition)
+        real_views, _ = self.critic(batch.images)
+        made_views, recalled = self.critic(fakes)
+        real, made = scores(real_views, wishes), scores(made_views, wishes)
+        numbers = {"real": real[0].mean(), "made": made[0].mean()}
         if self.config.loss == "relativistic":
-            total = F.softplus(made + made_fit - real - real_fit).mean()
+            total = self._mean([F.softplus(m - r) for r, m in zip(real, made, strict=True)])
         else:
-            total = F.softplus(-real - real_fit).mean() + F.softplus(made + made_fit).mean()
-        if wish is not None and self.config.mismatch and len(real) > 1:
+            total = self._mean([F.softplus(-r) + F.softplus(m) for r, m in zip(real, made, strict=True)])
+        if wishes[0] is not None and self.config.mismatch and len(fakes) > 1:
             # The neighbour's condition: an example of a real image that is not what was asked for.
-            wrong = self.critic.fit(features, wish.roll(1, 0))
-            differs = (wish - wish.roll(1, 0)).abs().amax(dim=1) > 0
-            unfit = (F.softplus(real + wrong) * differs).sum() / differs.sum().clamp_min(1)
+            wrong = [None if wish is None else wish.roll(1, 0) for wish in wishes]
+            differs = (wishes[0] - wishes[0].roll(1, 0)).abs().amax(dim=2) > 0
+            unfit = self._mean([F.softplus(score) * differs for score in scores(real_views, wrong)])
             total = total + self.config.mismatch * unfit
-            numbers["fit"] = (real_fit - wrong).mean()
+        total = total + self._recall(recalled, batch, numbers)
         if self.config.penalty != "none":
-            slope = sum(self._slope(images, batch) for images in (batch.images, fakes))
+            slope = self._slope(batch.images, batch) + self._slope(fakes, batch)
             numbers["slope"] = slope
             total = total + self.config.gamma / 2 * slope
         return Loss(total, numbers)
 
     def _slope(self, images: Tensor, batch: Batch) -> Tensor:
         """The mean squared slope of the critic at these images, exactly or by a finite difference."""
+        wishes = self.critic.wishes(batch.condition)
         if self.config.penalty == "exact":
             with torch.autocast(images.device.type, enabled=False):
                 at = images.detach().float().requires_grad_()
-                real, features = self.critic(at)
-                wish = self.critic.embed(batch.condition) if self.critic.embed else None
-                (slope,) = torch.autograd.grad((real + self.critic.fit(features, wish)).sum(), at, create_graph=True)
+                score = torch.stack([view.mean(dim=1) for view in scores(self.critic(at)[0], wishes)]).sum()
+                (slope,) = torch.autograd.grad(score, at, create_graph=True)
                 return torch.as_tensor(slope.square().sum(dim=(1, 2, 3)).mean())
         step = 0.05  # 0.01 drowns in the rounding of bfloat16
-        quarter = images[: max(1, len(images) // 4)]
-        shift = torch.randn(quarter.shape, generator=batch.generator, device=images.device)
-        near, _ = self.critic(quarter + step * shift)
-        here, _ = self.critic(quarter)
-        return torch.as_tensor((near - here).square().mean() / step**2)
+        shift = torch.randn(images.shape, generator=batch.generator, device=images.device)
+        near, here = (scores(self.critic(at)[0], wishes) for at in (images + step * shift, images))
+        change = torch.stack([(n.mean(dim=1) - h.mean(dim=1)) for n, h in zip(near, here, strict=True)]).sum(dim=0)
+        return torch.as_tensor(change.square().mean() / step**2)
 
     def _generator_loss(self, batch: Batch) -> Loss:
-        fakes = self._fakes(batch)
-        made, features = self.critic(fakes)
-        wish = self.critic.embed(batch.condition) if self.critic.embed else None
-        score = made + self.critic.fit(features, wish)
+        wishes = self.critic.wishes(batch.condition)
+        views, recalled = self.critic(self._fakes(batch))
+        made = scores(views, wishes)
         if self.config.loss == "relativistic":
             with torch.no_grad():
-                real, real_features = self.critic(batch.images)
-                score = score - real - self.critic.fit(real_features, wish)
-        return Loss(F.softplus(-score).mean())
+                real = scores(self.critic(batch.images)[0], wishes)
+            made = [m - r for m, r in zip(made, real, strict=True)]
+        numbers: dict[str, Tensor] = {}
+        total = self._mean([F.softplus(-score) for score in made]) + self._recall(recalled, batch, numbers)
+        return Loss(total, numbers)
+
+    def _recall(self, features: Tensor, batch: Batch, numbers: dict[str, Tensor]) -> Tensor:
+        """How badly the noise can be told from the image: what keeps different noise from giving one image."""
+        if self.critic.recall is None:
+            return torch.zeros((), device=features.device)
+        with torch.autocast(features.device.type, enabled=False):
+            error = F.mse_loss(self.critic.recall(features.float()), batch.memo["z"])
+        numbers["forgotten"] = error
+        return self.config.recall * error
 
     def settle(self, batches: Iterable[Batch]) -> None:
         """Measure the batch statistics of the averaged generator anew; they are then part of the model."""
-        for norm in self.generator.norms:
-            assert isinstance(norm, nn.BatchNorm2d)
-            norm.reset_running_stats()
-            norm.momentum = None  # the plain mean over all batches
+        for norm in self.generator.modules():
+            if isinstance(norm, nn.BatchNorm2d):
+                norm.reset_running_stats()
+                norm.momentum = None  # the plain mean over all batches
         self.generator.train()
         for batch in batches:
             self._fakes(batch)
@@ -219,5 +308,9 @@ class Gan(Family):
 
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """One pass of the generator."""
-        z = latent(noise, "latent", self.config.latent, like=self.generator.start.weight)
-        yield self.generator(z * options.truncation, condition)
+        like = self.generator.start.weight
+        z = latent(noise, "latent", self.config.latent, like=like)
+        sizes = enumerate(self.generator.sizes)
+        noises = [latent(noise, f"grain {level}", 1, *size, like=like) for level, size in sizes]
+        field = latent(noise, "field", self.config.field, *self.generator.sizes[0], like=like)
+        yield self.generator(z * options.truncation, field * options.truncation, noises, condition)
