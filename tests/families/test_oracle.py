@@ -7,7 +7,7 @@ import torch
 from maquette.core.condition import ConditionSpec
 from maquette.core.noise import Noise
 from maquette.core.spec import Batch, DataSpec
-from maquette.families.oracle import FLOOR, Oracle, OracleConfig, OracleOptions
+from maquette.families.oracle import FLOOR, Dials, Oracle, Settings
 
 SPEC = DataSpec(
     height=8,
@@ -32,7 +32,7 @@ def known_data(count: int) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
 
 def trained(steps: int = 200) -> Oracle:
     images, condition = known_data(512)
-    oracle = Oracle(OracleConfig(dropout=0.0), SPEC)
+    oracle = Oracle(Settings(withheld=0.0), SPEC)
     phase = oracle.phases[0]
     optimizer = torch.optim.Adam(oracle.parameters(), phase.optimizer.rate)
     for step in range(steps):
@@ -62,21 +62,21 @@ def test_training_reaches_the_closed_form() -> None:
 
 
 def test_density_integrates_to_one() -> None:
-    oracle = Oracle(OracleConfig(), DataSpec(height=8, width=8, mode="grey")).requires_grad_(False)
-    oracle.base.copy_(torch.stack([torch.linspace(-1, 1, 64), torch.linspace(-2, 0, 64)]))
+    oracle = Oracle(Settings(), DataSpec(height=8, width=8, mode="grey")).requires_grad_(False)
+    oracle.base[0] = torch.cat([torch.linspace(-1, 1, 64), torch.linspace(-2, 0, 64)])
     # All pixels but the last at their mean: what is left is a density of one number.
     values = torch.linspace(-9, 11, 4001)
     images = oracle._normal(4001, {})[0].clone()
     peak = oracle.log_prob(images[:1], {})
     images[:, 0, 7, 7] = values
     ratio = (oracle.log_prob(images, {}) - peak).exp()
-    width = (torch.exp(2 * oracle.base[1, 63]) + FLOOR**2).sqrt() * (2 * torch.pi) ** 0.5
+    width = (torch.exp(2 * oracle.base[0, -1]) + FLOOR**2).sqrt() * (2 * torch.pi) ** 0.5
     assert abs(float(ratio.sum() * (values[1] - values[0]) / width) - 1) < 1e-3
 
 
 def test_temperature_zero_gives_the_mean() -> None:
     oracle = trained(20).requires_grad_(False)
     condition = {"kind": torch.tensor([1, 1]), "tilt": torch.tensor([0.0, float("nan")])}
-    *_, images = oracle.sample(Noise([3, 4]), condition, OracleOptions(temperature=0.0))
+    *_, images = oracle.sample(Noise([3, 4]), condition, Dials(temperature=0.0))
     assert torch.equal(images[0], images[1])
     assert torch.equal(images, oracle._normal(2, condition)[0].clamp(-1, 1))

@@ -162,7 +162,7 @@ class Autoencoder(Family):
 
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """Draw latents and decode them."""
-        yield self.decode(self.mixture.draw(noise, condition, options.temperature))
+        yield self.decode(self.mixture.draw(noise, condition, options.temperature)).clamp(-1, 1)
 
 
 def _edges(error: Tensor) -> Tensor:

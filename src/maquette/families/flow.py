@@ -191,7 +191,7 @@ class Flow(Family):
                 guess = self._guess(ahead, then, condition, options.guidance)
                 ahead = x + (then - now) / 2 * (slope + (guess - ahead) / (1 - then))
             x = ahead
-            yield guess
+            yield guess.clamp(-1, 1)
 
     def _guess(self, x: Tensor, time: float, condition: Conditions, guidance: float) -> Tensor:
         times = torch.full((len(x),), time, device=x.device)

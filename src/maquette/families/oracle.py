@@ -9,10 +9,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from maquette.core.condition import Kind
 from maquette.core.noise import Noise
 from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale
@@ -24,16 +26,16 @@ FLOOR = 1 / 256
 
 
 @dataclass(frozen=True, kw_only=True)
-class OracleConfig(FamilyConfig):
+class Settings(FamilyConfig):
     """The settings of the oracle."""
 
     average: int = setting(1_000, "half-life of the running average of the weights, in images", ge=1)
     rate: float = setting(0.05, "size of the first steps", gt=0, le=1)
-    dropout: float = setting(0.1, "share of the training images whose conditions are withheld", ge=0, lt=1)
+    withheld: float = setting(0.1, "share of training images that are learned without their condition", ge=0, lt=1)
 
 
 @dataclass(frozen=True, kw_only=True)
-class OracleOptions:
+class Dials:
     """The dials of the oracle."""
 
     temperature: float = setting(1.0, "how far samples stray from the mean", ge=0, le=2)
@@ -42,30 +44,33 @@ class OracleOptions:
 class Oracle(Family):
     """A normal distribution for each pixel and channel, moved by labels and numbers."""
 
-    Config, Options = OracleConfig, OracleOptions
-    summary = "one normal distribution for each pixel: the known answer that tests compare with"
-    accepts = frozenset({"label", "number"})
+    Config: ClassVar[type[FamilyConfig]] = Settings
+    Options: ClassVar[type] = Dials
+    summary = "One normal distribution for each pixel: the known answer that tests and other families compare with."
+    accepts: ClassVar[frozenset[Kind]] = frozenset({"label", "number"})
 
-    def __init__(self, config: OracleConfig, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
+    def __init__(self, config: Settings, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
         super().__init__(config, spec, parts)
         self.phases = (Phase(name="fit", optimizer=Optimizer(rate=config.rate, schedule="cosine")),)
-        size = math.prod(spec.shape)
-        self.base = nn.Parameter(torch.zeros(2, size))  # mean; logarithm of the scale
+        # Along axes that tile every pixel has the same distribution: a mean that differed would show the seam.
+        height, width = 1 if "y" in spec.tile else spec.height, 1 if "x" in spec.tile else spec.width
+        self.form = (2, spec.channels, height, width)  # mean; logarithm of the scale
+        size = math.prod(self.form)
+        self.base = nn.Parameter(torch.zeros(1, size))
         # What each condition adds to both: a row for each class, or a slope for a number; the last row is "not given".
         self.shifts = nn.ParameterList(
-            torch.zeros(len(condition.classes) + 1 if condition.kind == "label" else 2, 2 * size)
+            torch.zeros(len(condition.classes) + 1 if condition.kind == "label" else 2, size)
             for condition in spec.conditions
         )
 
     @classmethod
-    def variant(cls, scale: Scale, spec: DataSpec) -> OracleConfig:
+    def variant(cls, scale: Scale, spec: DataSpec) -> Settings:
         """It has one size."""
-        return OracleConfig()
+        return Settings()
 
     def loss(self, batch: Batch, phase: str) -> Loss:
         """The negative log-likelihood in nats a value."""
-        config: OracleConfig = self.config
-        condition = withhold(batch.condition, self.spec.conditions, config.dropout, batch.generator)
+        condition = withhold(batch.condition, self.spec.conditions, self.config.withheld, batch.generator)
         likelihood = self.log_prob(batch.images, condition).mean() / math.prod(self.spec.shape)
         return Loss(-likelihood, {"nats": -likelihood.detach()})
 
@@ -75,7 +80,7 @@ class Oracle(Family):
         distance = (images.float() - mean) / scale
         return -(0.5 * distance**2 + scale.log() + 0.5 * math.log(2 * math.pi)).flatten(1).sum(dim=1)
 
-    def sample(self, noise: Noise, condition: Conditions, options: OracleOptions) -> Iterator[Tensor]:
+    def sample(self, noise: Noise, condition: Conditions, options: Dials) -> Iterator[Tensor]:
         """Mean plus scaled noise, cut to the range of an image."""
         mean, scale = self._normal(len(noise), condition)
         noises = latent(noise, "oracle", *self.spec.shape, like=self.base)
@@ -83,12 +88,12 @@ class Oracle(Family):
 
     def _normal(self, count: int, condition: Conditions) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each N C H W, for these conditions."""
-        total = self.base.flatten().expand(count, -1)
+        total = self.base.expand(count, -1)
         for spec, shift in zip(self.spec.conditions, self.shifts, strict=True):
             values = condition[spec.name]
             if spec.kind == "label":
                 total = total + shift[values]
             else:
                 total = total + values.nan_to_num(0.0)[:, None] * shift[0] + values.isnan()[:, None] * shift[1]
-        mean, logarithm = total.reshape(count, 2, *self.spec.shape).unbind(dim=1)
+        mean, logarithm = total.unflatten(1, self.form).expand(-1, -1, *self.spec.shape).unbind(dim=1)
         return mean, (torch.exp(2 * logarithm) + FLOOR**2).sqrt()
