@@ -52,7 +52,7 @@ def test_help_of_a_verb_says_what_every_option_takes(fakes, capsys, words):
     assert "--set KEY=VALUE changes (may be given several times)" in text
     assert "--from RUN" in text
     assert "--wet" in text
-    assert "--no-frame" in text
+    assert "--[no-]frame put a frame around it (default yes)" in text
     assert "--json" in text
     assert "gan" in text  # a verb that takes a family lists the families
 

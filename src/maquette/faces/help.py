@@ -56,7 +56,7 @@ def usage(operation: table.Operation) -> str:
 def option(setting: Described) -> str:
     """An option and the form of its value: `--size N`."""
     if setting.kind == "switch":
-        return f"--no-{setting.option}" if setting.default is True else f"--{setting.option}"
+        return f"--[no-]{setting.option}" if setting.default is True else f"--{setting.option}"
     return f"--{setting.option} {form(setting)}"
 
 
@@ -80,7 +80,9 @@ def sentence(setting: Described) -> str:
         facts.append("may be given several times")
     if setting.required and setting.place == "option":
         facts.append("must be given")
-    elif setting.default not in (None, "", [], {}, False, True):
+    elif setting.default is True:
+        facts.append("default yes")
+    elif setting.default not in (None, "", [], {}) and setting.default is not False:
         default = setting.default
         facts.append("default " + (",".join(map(str, default)) if isinstance(default, list) else _plain(default)))
     return setting.help + (f" ({'; '.join(facts)})" if facts else "")
