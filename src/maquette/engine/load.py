@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from maquette.core.errors import ModelFileError
+from maquette.core.errors import MaquetteError, ModelFileError
 from maquette.core.settings import from_json, to_json
 from maquette.core.spec import DataSpec, Scale
+from maquette.engine.plan import check_device
 from maquette.families import REGISTRY
 from maquette.families.family import Family, FamilyConfig
 from maquette.store.run import Run
@@ -50,9 +52,32 @@ def recipe(name: str, family: Family, parts: Mapping[str, tuple[str, Family]] | 
 def rebuild(facts: Mapping[str, Any]) -> Family:
     """The inverse of `recipe`: a family with fresh weights."""
     kind = REGISTRY.get(str(facts["family"]))
+    if set(facts) - {"format", "family", "config", "spec", "parts"} or facts.get("format") != FORMAT:
+        raise ValueError("it is of another format")
+    if set(facts["parts"]) != set(kind.needs):
+        raise ValueError(f"the parts of {facts['family']} are {', '.join(kind.needs) or 'none'}")
     config = from_json(kind.Config, facts["config"], what=f"the config of {facts['family']}")
-    parts = {name: rebuild(inner) for name, inner in facts.get("parts", {}).items()}
+    parts = {name: rebuild(inner) for name, inner in facts["parts"].items()}
     return build(str(facts["family"]), config, DataSpec.from_json(facts["spec"]), parts)
+
+
+def rebuild_checked(facts: Any, where: Path) -> tuple[Family, dict[str, tuple[str, tuple[int, ...]]]]:
+    """As `rebuild`, for facts that may be hostile: (a family without memory, its schema), or a ModelFileError.
+
+    It is built without memory, so that a config cannot ask for more than the file really holds.
+    """
+    try:
+        with torch.device("meta"):
+            family = rebuild(facts)
+        expected = schema(family)
+        size = sum(_bytes(kind, shape) for kind, shape in expected.values())
+    except (MaquetteError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
+        raise ModelFileError(
+            f"the model that run.json describes cannot be built ({error})", where=where, do="train it again"
+        ) from None
+    if size > _LARGEST:
+        raise ModelFileError("the model would be larger than 8 GB", where=where, do="check where it came from")
+    return family, expected
 
 
 def default_config(name: str, scale: Scale, spec: DataSpec, changes: Mapping[str, Any]) -> FamilyConfig:
@@ -84,20 +109,12 @@ def schema(family: Family) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def load(run: Run, *, device: str = "cpu") -> Family:
-    """The run's model, ready to sample.
-
-    It is first built without memory, so that a hostile config cannot ask for more than the file really holds.
-    """
+    """The run's model, ready to sample."""
+    check_device(device)
     facts = run.facts.get("model_recipe")
-    if not isinstance(facts, Mapping):
+    if facts is None:
         raise ModelFileError("this run has no model yet", where=run.path, do="train it first")
-    try:
-        with torch.device("meta"):
-            expected = schema(rebuild(facts))
-        if sum(_bytes(kind, shape) for kind, shape in expected.values()) > _LARGEST:
-            raise ModelFileError("the model would be larger than 8 GB", where=run.path, do="check where it came from")
-    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
-        raise ModelFileError(f"its config cannot be built ({error})", where=run.path, do="train it again") from None
+    _, expected = rebuild_checked(facts, run.path)
     values, _ = run.model(expected)
     family = rebuild(facts)
     fill(family, values)

@@ -8,6 +8,8 @@ from torch import Tensor
 from maquette.core.spec import Phase
 from maquette.families.family import Family
 
+_MEMORY = ("exp_avg", "exp_avg_sq", "step")
+
 
 class PhaseOptimizer:
     """Adam (decoupled weight decay) over the parameters that a phase trains."""
@@ -20,9 +22,13 @@ class PhaseOptimizer:
         self.names = [name for name, _ in named]
         self.parameters = [value for _, value in named]
         settings = phase.optimizer
-        fused = all(value.device.type in ("cpu", "cuda") for value in self.parameters)
+        self.fused = all(value.device.type in ("cpu", "cuda") for value in self.parameters)
         self.adam = torch.optim.AdamW(
-            self.parameters, lr=settings.rate, betas=settings.betas, weight_decay=settings.weight_decay, fused=fused
+            self.parameters,
+            lr=settings.rate,
+            betas=settings.betas,
+            weight_decay=settings.weight_decay,
+            fused=self.fused,
         )
 
     def step(self, rate: float) -> None:
@@ -42,19 +48,22 @@ class PhaseOptimizer:
             for key, value in sorted(self.adam.state.get(parameter, {}).items())
         }
 
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """The shapes of all that `tensors` may hold."""
+        return {
+            f"{name}.{key}": () if key == "step" else tuple(parameter.shape)
+            for name, parameter in zip(self.names, self.parameters, strict=True)
+            for key in _MEMORY
+        }
+
     @torch.no_grad()
     def restore(self, tensors: dict[str, Tensor]) -> None:
         """The inverse of `tensors`. Memory keeps the layout of its parameter."""
         self.adam.state.clear()
         for name, parameter in zip(self.names, self.parameters, strict=True):
-            memory = {
-                key: tensors[f"{name}.{key}"] for key in ("exp_avg", "exp_avg_sq", "step") if f"{name}.{key}" in tensors
-            }
+            memory = {key: tensors[f"{name}.{key}"] for key in _MEMORY if f"{name}.{key}" in tensors}
             for key, value in memory.items():
-                like = torch.empty_like(parameter) if key != "step" else torch.empty((), device=_steps(parameter))
+                # Adam counts its steps on the parameter's device when it is fused, else on the processor.
+                place = parameter.device if self.fused else torch.device("cpu")
+                like = torch.empty_like(parameter) if key != "step" else torch.empty((), device=place)
                 self.adam.state[parameter][key] = like.copy_(value)
-
-
-def _steps(parameter: Tensor) -> torch.device:
-    # Fused Adam counts its steps on the parameter's device.
-    return parameter.device

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import itertools
+import json
 import platform
 import shutil
 import time
@@ -16,33 +18,40 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from maquette.core.errors import MaquetteError
 from maquette.core.files import write_json
+from maquette.core.settings import from_json, setting, to_json
 from maquette.core.spec import SCALES, DataSpec, Scale
 from maquette.data.loader import Loader
 from maquette.engine.load import default_config
-from maquette.engine.train import Plan, Trainer
+from maquette.engine.plan import Plan, threads
+from maquette.engine.trainer import Trainer
 from maquette.families import REGISTRY
 from maquette.families.family import Family, FamilyConfig
 from maquette.store.digest import json_digest
 
 AGREES = 0.9
-"""The least cosine between the gradients of a fast way of computing and those of plain float32."""
+"""The least cosine between the gradients of a fast way of computing and those of plain float32, phase by phase."""
+LENGTHS = (0.8, 1.25)
+"""How much shorter or longer than those of float32 the gradients may be."""
 COMPILE_FROM = 1200.0
 """Seconds of training from which compiling is tried at all: it takes up to a minute itself."""
+
+
+Gradients = Mapping[str, Tensor]
+"""By name of the phase, those of all parameters it trains, one after the other."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Choice:
     """A way of computing, and what it reaches."""
 
-    precision: str = "float32"
-    layout: str = "contiguous"
-    threads: int = 1
-    compiled: bool = False
-    rate: float = 0.0
-    """Images a second."""
-    plain: float = 0.0
-    """Images a second in plain float32."""
+    precision: str = setting("float32", "of the forward passes", choices=("float32", "bfloat16"))
+    layout: str = setting("contiguous", "of images in memory", choices=("contiguous", "channels_last"))
+    threads: int = setting(1, "threads of the processor", ge=1, le=4096)
+    compiled: bool = setting(False, "whether the parts of the model are compiled")
+    rate: float = setting(0.0, "images a second", ge=0)
+    plain: float = setting(0.0, "images a second in plain float32", ge=0)
 
     def sentence(self, device: str) -> str:
         """What was chosen, for people."""
@@ -51,13 +60,6 @@ class Choice:
         gain = f", {self.rate / self.plain:.1f} times plain float32" if self.plain else ""
         compiled = ", compiled" if self.compiled else ""
         return f"computing in {self.precision}, {layout}{compiled}, on {where}: {self.rate:,.0f} images/s{gain}"
-
-
-def best_device() -> str:
-    """A GPU when there is one that torch can use, else the processor."""
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
 
 
 def probe(make: Callable[[], Family], loader: Loader, plan: Plan, seconds: float | None = None) -> Choice:
@@ -97,38 +99,57 @@ def _can_compile(device: str) -> bool:
     return device == "cuda" or (device == "cpu" and any(map(shutil.which, ("c++", "g++", "clang++"))))
 
 
-def _try(make: Callable[[], Family], loader: Loader, plan: Plan, reference: Tensor, *, slowest: float) -> float:
+def _try(make: Callable[[], Family], loader: Loader, plan: Plan, reference: Gradients, *, slowest: float) -> float:
     """Images a second of this way of computing; 0 when it fails, is far too slow or disagrees with float32."""
     try:
         rate, gradients = _measure(make, loader, plan, slowest=slowest)
     except (RuntimeError, NotImplementedError):  # not every kernel exists in every precision and layout
         return 0.0
-    agreement = torch.nn.functional.cosine_similarity(gradients, reference, dim=0)
-    return rate if bool(agreement >= AGREES) else 0.0
+    return rate if agree(gradients, reference) else 0.0
+
+
+def agree(gradients: Gradients, reference: Gradients) -> bool:
+    """Whether these gradients point where those of plain float32 point, and are about as long, in every phase."""
+    for phase, right in reference.items():
+        found = gradients[phase]
+        lengths, product = (float(found.norm()), float(right.norm())), float(found @ right)
+        if lengths == (0.0, 0.0):
+            continue
+        # Written so that numbers which are not finite never agree.
+        if not product >= AGREES * lengths[0] * lengths[1]:
+            return False
+        if not LENGTHS[0] * lengths[1] <= lengths[0] <= LENGTHS[1] * lengths[1]:
+            return False
+    return True
 
 
 def _measure(
     make: Callable[[], Family], loader: Loader, plan: Plan, *, slowest: float = 0.0, enough: float = 0.6
-) -> tuple[float, Tensor]:
+) -> tuple[float, Gradients]:
     """Images a second over the whole run, and the gradients of the first step of every phase."""
-    trainer = Trainer(make(), loader, plan)
-    gradients = _gradients(trainer)
-    cost = 0.0
+    with threads(plan.threads):
+        trainer = Trainer(make(), loader, plan)
+        gradients = _gradients(trainer)
+        return _rate(trainer, slowest, enough), gradients
+
+
+def _rate(trainer: Trainer, slowest: float, enough: float) -> float:
+    plan, cost = trainer.plan, 0.0
     for progress, share in _stretches(trainer.family):
         trainer.step(progress)
         began = time.perf_counter()
         trainer.step(progress)
         _wait(plan.device)
         if plan.batch / (time.perf_counter() - began) < slowest:
-            return 0.0, gradients
+            return 0.0
         least = max(phase.every for phase in trainer.family.phases)
         count, began = 0, time.perf_counter()
-        while count < max(3, least) or (time.perf_counter() - began < enough and count < 40):
+        while count < 3 or count % least or (time.perf_counter() - began < enough and count < 40):
             trainer.step(progress)
             count += 1
         _wait(plan.device)
         cost += share * (time.perf_counter() - began) / count
-    return plan.batch / cost, gradients
+    return plan.batch / cost
 
 
 def _stretches(family: Family) -> Iterator[tuple[float, float]]:
@@ -139,17 +160,20 @@ def _stretches(family: Family) -> Iterator[tuple[float, float]]:
             yield (start + end) / 2, end - start
 
 
-def _gradients(trainer: Trainer) -> Tensor:
-    found: list[Tensor] = []
+def _gradients(trainer: Trainer) -> Gradients:
+    """The gradients of the first batch, in a row for each phase."""
+    gradients: dict[str, Tensor] = {}
     (batch,) = trainer.batches(0, trainer.plan.batch)
     for index, phase in enumerate(trainer.family.phases):
         trainer.generator.manual_seed(index)
-        trainer._backward(phase, batch, 1, {})
+        trainer.backward(phase, batch, 1.0, {})
+        found = [torch.zeros(1)]
         for parameter in trainer.optimizers[phase.name].parameters:
             if parameter.grad is not None:
-                found.append(parameter.grad.detach().float().flatten().cpu())
+                found.append(parameter.grad.detach().double().flatten().cpu())
                 parameter.grad = None
-    return torch.cat(found)
+        gradients[phase.name] = torch.cat(found)
+    return gradients
 
 
 def _wait(device: str) -> None:
@@ -166,28 +190,24 @@ def remembered(
         {
             "machine": [platform.platform(), _processor(), plan.device, plan.threads, torch.__version__],
             "family": name,
-            "config": dataclasses.asdict(family.config),
+            "config": to_json(family.config),
             "spec": family.spec.to_json(),
             "long": seconds is not None and seconds >= COMPILE_FROM,
         }
     )
     known = _read(file)
-    if key in known:
-        try:
-            return Choice(**known[key]), True
-        except TypeError:  # written by another version
-            pass
+    if isinstance(known.get(key), dict):
+        with contextlib.suppress(MaquetteError):  # written by another version, or damaged
+            return from_json(Choice, known[key], what="a remembered choice"), True
     choice = probe(make, loader, plan, seconds)
-    write_json(file, {**known, key: dataclasses.asdict(choice)})
+    write_json(file, {**_read(file), key: to_json(choice)})
     return choice, False
 
 
 def _read(file: Path) -> dict[str, Any]:
-    import json
-
     try:
         known = json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return known if isinstance(known, dict) else {}
 

@@ -7,6 +7,7 @@ through the same numbers as it would have, whatever the clock says the second ti
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,18 +46,51 @@ class Schedule:
         return 1.0 if images >= total else done + (1.0 - done) * (images - start) / (total - start)
 
     def due(self, images: int) -> int | None:
-        """Which correction is to be made now, if any."""
-        progress = self.progress(images)
-        passed = [which for which, point in enumerate(CORRECTIONS) if progress >= point and which not in self.corrected]
+        """Which correction is to be made now, if any. One that was passed over together with a later one is not."""
+        progress, last = self.progress(images), max(self.corrected, default=-1)
+        passed = [which for which, point in enumerate(CORRECTIONS) if progress >= point and which > last]
         return max(passed) if passed and progress < 1.0 else None
 
     def correct(self, which: int, at: int, total: int) -> dict[str, Any]:
         """Correct the plan; returns the decision to write down."""
-        for earlier in range(which + 1):
-            self.corrected.setdefault(earlier, (at, total))
+        self.corrected[which] = (at, total)
         self._add(at, total)
         return {"kind": "correction", "which": which, "at": at, "images": total}
 
     def _add(self, at: int, total: int) -> None:
         if total != self.total:
             self._pieces.append((at, self.progress(at), max(total, at + 1)))
+
+
+class Clock:
+    """Seconds spent in this run, those of earlier sessions included, and images a second."""
+
+    def __init__(self, before: float, images: int) -> None:
+        self._started = time.perf_counter() - before
+        self._mark: tuple[float, int] | None = None
+        self.rate = 0.0
+        """Images a second, lately."""
+        self.restart(images)
+
+    def seconds(self) -> float:
+        """Seconds in training so far."""
+        return time.perf_counter() - self._started
+
+    def restart(self, images: int) -> None:
+        """Measure the pace from here: the session begins, or training went back."""
+        self._first = (self.seconds(), images)
+
+    def pace(self, images: int, least: float) -> float | None:
+        """Images a second since the last start, everything included; None before `least` seconds have passed."""
+        seconds, seen = self.seconds() - self._first[0], images - self._first[1]
+        return seen / seconds if seconds >= max(least, 1e-9) and seen > 0 else None
+
+    def tick(self, images: int) -> None:
+        """Renew the rate about twice a second."""
+        now = time.perf_counter()
+        if self._mark is None or images < self._mark[1]:
+            self._mark = (now, images)
+        elif now - self._mark[0] >= 0.5:
+            fresh = (images - self._mark[1]) / (now - self._mark[0])
+            self.rate = fresh if not self.rate else 0.8 * self.rate + 0.2 * fresh
+            self._mark = (now, images)

@@ -8,34 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from maquette.core.condition import FLAT, ConditionSpec
+from maquette.core.condition import ConditionSpec
 from maquette.core.errors import ConditionError, RunError, UsageError, nearest
 from maquette.core.settings import to_json
 from maquette.core.spec import SCALES, DataSpec, Tile
 from maquette.data.dataset import Dataset
 from maquette.data.loader import Loader
-from maquette.engine.load import build, default_config, load, rebuild, recipe
-from maquette.engine.probe import best_device, choose_scale, remembered
-from maquette.engine.train import Plan, Trainer
+from maquette.engine.load import build, default_config, load, rebuild, rebuild_checked, recipe
+from maquette.engine.plan import Plan, best_device, check_device, read_plan
+from maquette.engine.probe import choose_scale, remembered
+from maquette.engine.train import save_model
+from maquette.engine.trainer import Trainer
 from maquette.families import REGISTRY
 from maquette.families.family import Family
-from maquette.store import weights
 from maquette.store.run import Run
-
-TABLE_ROWS = 512
-LARGE_TABLE_ROWS = 32
-"""Rows of conditions kept with a run, from which what is not asked for is drawn; fewer where a row is an image."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wish:
     """What training was asked for. The same wish for the same run goes on with it."""
 
-    family: str = "gan"
+    family: str
     seconds: float | None = None
     images: int | None = None
     scale: str = "auto"
@@ -58,8 +53,16 @@ class Session:
     trainer: Trainer
     name: str
     told: list[str]
-    warned: list[str]
-    rate: float
+
+    def save_model(self) -> Family:
+        """Write the model as it is now, and hand it over."""
+        model = self.trainer.model()
+        save_model(self.trainer, self.run, self.name, model)
+        return model
+
+    def load_model(self) -> Family:
+        """The model that was written last."""
+        return load(self.run, device=self.trainer.plan.device)
 
 
 def start(dataset: Dataset, to: Path, wish: Wish, *, probes: Path) -> Session:
@@ -104,7 +107,10 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
     conditions, told = given_conditions(dataset, wish)
     spec = dataclasses.replace(dataset.spec, tile=wish.tile, conditions=conditions)
     loader = Loader(dataset, "train", [condition.name for condition in conditions], wish.seed)
-    device = best_device() if wish.device == "auto" else wish.device
+    if len(loader) < 2:
+        what = f"there is only {len(loader)} image to learn from"
+        raise UsageError(what, where=dataset.path, do="add images to the dataset")
+    device = best_device() if wish.device == "auto" else check_device(wish.device)
     plan = Plan(images=wish.images or 1, seed=wish.seed, device=device, threads=torch.get_num_threads())
     parts, part_names = _parts(wish, spec)
 
@@ -130,23 +136,17 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
         told.append(_begin_with(family, wish.origin))
     facts = {
         "maquette": "run", "wish": _wish_facts(wish, dataset), "family": wish.family, "scale": scale,
-        "dataset": {"name": dataset.name, "path": str(dataset.path.absolute()), "digest": dataset.digest},
+        "dataset": dataset_facts(dataset),
         "recipe": recipe(wish.family, family, {n: (part_names[n], p) for n, p in parts.items()}),
         "plan": to_json(plan), "choice": to_json(choice),
     }  # fmt: skip
-    _check_rows(loader, plan)
-    run = Run.create(to, facts)
-    _keep_table(run, loader, spec)
-    return Session(run, Trainer(family, loader, plan), wish.family, told, [], choice.rate)
+    trainer = Trainer(family, loader, plan)
+    return Session(Run.create(to, facts), trainer, wish.family, told)
 
 
-def _check_rows(loader: Loader, plan: Plan) -> None:
-    if len(loader) < 2:
-        raise UsageError(
-            f"there is only {len(loader)} image to learn from",
-            where=loader.dataset.path,
-            do="add images to the dataset",
-        )
+def dataset_facts(dataset: Dataset) -> dict[str, Any]:
+    """What a run notes of the dataset it learned from."""
+    return {"name": dataset.name, "path": str(dataset.path.absolute()), "digest": dataset.digest}
 
 
 def _parts(wish: Wish, spec: DataSpec) -> tuple[dict[str, Family], dict[str, str]]:
@@ -188,45 +188,41 @@ def _wish_facts(wish: Wish, dataset: Dataset) -> dict[str, Any]:
 
 
 def _go_on(run: Run, dataset: Dataset, wish: Wish) -> Session:
-    asked, begun = _wish_facts(wish, dataset), run.facts.get("wish", {})
-    different = [key for key in asked if asked[key] != begun.get(key)]
-    if different == ["dataset"] or "dataset" in different:
+    asked, begun = _wish_facts(wish, dataset), run.facts.get("wish")
+    if not isinstance(begun, Mapping):
+        raise RunError("run.json does not say what the run was asked for", where=run.path, do="train in a new folder")
+    if begun.get("dataset") != dataset.digest:
+        known = run.facts.get("dataset")
+        name = known.get("name", "unknown") if isinstance(known, Mapping) else "unknown"
         raise RunError(
-            f"this run learned from another dataset ({run.facts.get('dataset', {}).get('name', 'unknown')})",
+            f"this run learned from another dataset ({name})",
             where=run.path, do="give that dataset, or another name with --to",
         )  # fmt: skip
-    if different:
-        key = different[0]
-        raise RunError(
-            f"this run was begun with {key} = {begun.get(key)}, not {asked[key]}",
-            where=run.path, do="give the same arguments to go on, or another name with --to",
-        )  # fmt: skip
-    plan = Plan(**run.facts["plan"])
+    plan = read_plan(run.facts, run.path)
+    asked |= {"device": wish.device}
+    known_device = plan.device if wish.device != "auto" else "auto"
+    for key, value in asked.items():
+        before = known_device if key == "device" else begun.get(key)
+        if value != before:
+            raise RunError(
+                f"this run was begun with {_spoken(key, before)}, not {_spoken(key, value)}",
+                where=run.path, do="give the same arguments to go on, or another name with --to",
+            )  # fmt: skip
+    rebuild_checked(run.facts.get("recipe"), run.path)
+    check_device(plan.device)
     family = rebuild(run.facts["recipe"])
     names = [condition.name for condition in family.spec.conditions]
     loader = Loader(dataset, "train", names, plan.seed)
-    return Session(run, Trainer(family, loader, plan), wish.family, [], [], float(run.facts["choice"]["rate"]))
+    return Session(run, Trainer(family, loader, plan), wish.family, [])
 
 
-def _keep_table(run: Run, loader: Loader, spec: DataSpec) -> None:
-    large = any(condition.kind not in FLAT for condition in spec.conditions)
-    rows = min(LARGE_TABLE_ROWS if large else TABLE_ROWS, len(loader))
-    indices = loader.indices(0, rows)
-    table = loader.dataset.conditions(indices, [condition.name for condition in spec.conditions])
-    weights.write(run.path / "conditions.safetensors", table, {"rows": rows})
-
-
-def condition_table(run: Run, spec: DataSpec) -> dict[str, NDArray[Any]]:
-    """The rows of conditions kept with the run."""
-    if not spec.conditions:
-        return {}
-    table, _ = weights.read(run.path / "conditions.safetensors", None, finite=False)
-    for condition in spec.conditions:
-        values = table.get(condition.name)
-        if values is None or values.shape[1:] != condition.shape(spec.height, spec.width) or not len(values):
-            raise RunError(f"its table of conditions lacks {condition.name!r}", where=run.path, do="train it again")
-        if condition.kind in ("label", "map") and int(np.max(values)) >= len(condition.classes):
-            raise RunError(
-                f"its table of conditions is damaged ({condition.name})", where=run.path, do="train it again"
-            )
-    return {condition.name: table[condition.name] for condition in spec.conditions}
+def _spoken(key: str, value: Any) -> str:
+    """An argument as it is typed."""
+    name = "time" if key == "seconds" else key
+    if value is None or value == "" or value == {} or value == []:
+        return f"no --{name}" if name != "given" or value is None else "--given none"
+    if isinstance(value, Mapping):
+        return " ".join(f"--{name} {k}={v}" for k, v in value.items())
+    if isinstance(value, (list, tuple)):
+        return f"--{name} {','.join(map(str, value))}"
+    return f"--{name} {value:g}s" if key == "seconds" and isinstance(value, (int, float)) else f"--{name} {value}"

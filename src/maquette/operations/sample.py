@@ -76,7 +76,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     from maquette.core.settings import from_json, to_json
     from maquette.engine.load import load
     from maquette.engine.sample import draw, wishes
-    from maquette.engine.start import condition_table
+    from maquette.engine.table import condition_table
     from maquette.store.run import Run
 
     run = Run.open(workspace.run_path(request.run))

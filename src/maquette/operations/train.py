@@ -6,7 +6,7 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +17,10 @@ from maquette.core.settings import argument, parse_count, parse_pairs, parse_sec
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from numpy.typing import NDArray
+
     from maquette.engine.start import Session
     from maquette.engine.train import Step
     from maquette.families.family import Family
@@ -68,7 +72,7 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
     Ctrl-C saves first. What is learned can be sampled at any time.
     """
     from maquette.data.dataset import Dataset
-    from maquette.engine.start import Wish, start
+    from maquette.engine.start import Wish, dataset_facts, start
     from maquette.engine.train import train as steps
 
     wish = Wish(
@@ -93,6 +97,8 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
     run = session.run
     with run.lock(), _signals() as asked:
         run.clear_pause()
+        if run.facts.get("dataset") != dataset_facts(dataset):
+            run.update(dataset=dataset_facts(dataset))  # it was moved
         workspace.index.add_run(run)
         yield from _train(session, steps(session.trainer, run, name=session.name, every=request.save_every), asked)
     workspace.index.add_run(run)
@@ -112,33 +118,35 @@ def _given(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return () if names == ("none",) else names
 
 
-def _train(session: Session, steps: Iterator[Step], asked: list[str]) -> Iterator[Event]:
+def _train(session: Session, steps: Generator[Step], asked: list[str]) -> Iterator[Event]:
     """Turn the loop's steps into events, draw sheets, and stop when asked to."""
     run = session.run
     told = looked = 0.0
-    stopped, step = "finished", None
-    for step in steps:
-        for text in step.told:
-            yield Warning(text=text) if "not finite" in text or "damaged" in text else Note(text=text)
-        now = time.monotonic()
-        if now - told >= TELL_EVERY:
-            told = now
-            yield _progress(step)
-        if step.sheet_due:
-            yield from _sheet(session, step.images)
-        if now - looked >= LOOK_EVERY:
-            looked = now
-            if run.pause_asked():
-                asked.append("paused")
-        if asked:
-            stopped = asked[0]
-            break
-    steps.close()  # type: ignore[attr-defined]  # a generator; closing it saves
+    step = None
+    with contextlib.closing(steps):  # closing saves, also when the caller of this goes away
+        for step in steps:
+            for text in step.warned:
+                yield Warning(text=text)
+            for text in step.told:
+                yield Note(text=text)
+            now = time.monotonic()
+            if now - told >= TELL_EVERY:
+                told = now
+                yield _progress(step)
+            if step.sheet_due and not asked:
+                yield from _sheet(session, session.save_model(), step.images, lambda: bool(asked))
+            if now - looked >= LOOK_EVERY:
+                looked = now
+                if run.pause_asked():
+                    asked.append("paused")
+            if asked:
+                break
     run.clear_pause()
+    run.update(stopped="finished" if step is None or step.progress >= 1.0 else asked[0])
     if step is not None:
         yield _progress(step)
-        yield from _sheet(session, session.trainer.images)
-        run.update(stopped=stopped, seconds=round(step.seconds, 3))
+        hurry = lambda: "terminated" in asked or len(asked) > 1  # noqa: E731
+        yield from _sheet(session, session.load_model(), session.trainer.images, hurry)
 
 
 def _progress(step: Step) -> Progress:
@@ -149,23 +157,24 @@ def _progress(step: Step) -> Progress:
     )  # fmt: skip
 
 
-def _sheet(session: Session, images: int) -> Iterator[Event]:
-    """A sheet of samples of fixed seeds, so that one sees the model learn."""
+def _sheet(session: Session, model: Family, images: int, hurry: Callable[[], bool]) -> Iterator[Event]:
+    """A sheet of samples of fixed seeds, so that one sees the model learn. Given up when there is no time for it."""
     from maquette.core.image import save, sheet
     from maquette.engine.sample import draw, examples
-    from maquette.engine.start import condition_table
-    from maquette.engine.train import save_model
+    from maquette.engine.table import condition_table
     from maquette.families.family import Samples
 
-    model: Family = session.trainer.model()
-    save_model(session.trainer, session.run, session.name, model)
     if not isinstance(model, Samples):
         return
     spec = model.spec
     seeds = range(SHEET)
     conditions = examples(spec.conditions, condition_table(session.run, spec), len(seeds))
-    pictures = [picture for batch in draw(model, seeds, conditions) for picture in batch]
-    path = session.run.path / "samples" / f"{images:012d}.png"
+    pictures: list[NDArray[Any]] = []
+    for batch in draw(model, seeds, conditions):
+        pictures += list(batch)
+        if hurry():
+            return
+    path = session.run.samples / f"{images:012d}.png"
     save(sheet(pictures, columns=8, scale=2 if spec.width <= 48 else 1), path)
     yield Made(path=str(path), what="sheet")
 
