@@ -209,8 +209,14 @@ class Writer:
         with self._writing():
             self._streams["set_aside.jsonl"].write_line({"path": path, "reason": reason})
 
-    def finish(self, parts: NDArray[np.uint8], groups: NDArray[np.int32]) -> Dataset:
-        """Write the parts and groups of all images, flush everything to the disk, and give the dataset its name."""
+    def finish(self, parts: NDArray[np.uint8], groups: NDArray[np.int32], *, spec: DataSpec | None = None) -> Dataset:
+        """Write the parts and groups of all images, flush everything to the disk, and give the dataset its name.
+
+        A `spec` of the same layout may replace the one from the start, when classes are only known now.
+        """
+        if spec is not None and layout(spec, self.count) != layout(self.spec, self.count):
+            raise ValueError("the spec at the end has another layout than the one at the start")
+        self.spec = spec or self.spec
         if not self.count:
             raise DataError("nothing was written into the dataset", where=self.to)
         if parts.shape != (self.count,) or groups.shape != (self.count,):
@@ -289,6 +295,17 @@ def digest_of(spec: DataSpec, count: int, arrays: Mapping[str, str]) -> str:
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=32).hexdigest()
 
 
+def already(to: str | os.PathLike[str], settings: Mapping[str, Any]) -> Dataset | None:
+    """The dataset at that place if it was made with exactly these settings; fails if something else is there."""
+    if not os.path.lexists(to):
+        return None
+    data = Dataset.open(to) if (Path(to) / "dataset.json").is_file() else None
+    if data is None or data.description["settings"] != json.loads(json.dumps(settings)):
+        what = "something else" if data is None else "a dataset of other sources or settings"
+        raise DataError(f"{what} is here already", where=Path(to), do="choose another name or remove it first")
+    return data
+
+
 def remove_stale(to: Path) -> None:
     """Remove what a killed writer of the same dataset left behind."""
     for folder in to.absolute().parent.glob(f".{glob.escape(to.name)}.*.*.partial"):
@@ -333,7 +350,7 @@ def _describe(path: Path) -> dict[str, Any]:
             where=path,
             do="update maquette, or make the dataset again",
         )
-    kinds = {"digest": str, "count": int, "spec": dict, "arrays": dict, "records": dict}
+    kinds = {"digest": str, "count": int, "spec": dict, "settings": dict, "arrays": dict, "records": dict}
     for key, kind in kinds.items():
         if not isinstance(description.get(key), kind):
             raise damaged(file, f"{key!r} is missing or of the wrong kind")

@@ -20,12 +20,12 @@ import numpy as np
 from maquette.core import image as images
 from maquette.core.condition import ConditionSpec
 from maquette.core.errors import UsageError, nearest
-from maquette.core.event import Event, Progress, Result
+from maquette.core.event import Event, Note, Progress, Result
 from maquette.core.image import MODES, Mode
 from maquette.core.noise import uniform
 from maquette.core.spec import DataSpec
 from maquette.data import drawings
-from maquette.data.dataset import Writer
+from maquette.data.dataset import Writer, already
 from maquette.data.drawings import Dice, Drawing
 
 COUNT = 4000
@@ -89,6 +89,11 @@ def make_drawn(
         "source": f"drawn:{kind}", "width": width, "height": height, "mode": spec.mode, "count": count, "seed": seed,
         "held_out": held_out,
     }  # fmt: skip
+    made = already(to, settings)
+    if made is not None:
+        yield Note(text=f"{made.path} is up to date")
+        yield Result(verb="ingest", facts=made.facts(), value=made)
+        return
     with Writer(to, spec, settings=settings, licences={kind: "CC0, drawn by Maquette"}) as writer:
         for start in range(0, count, _PIECE):
             _append(writer, kind, spec, seed, range(start, min(count, start + _PIECE)))

@@ -20,12 +20,14 @@ from numpy.typing import NDArray
 from PIL import Image as Pillow
 from PIL import ImageDraw
 
+from maquette.core import image as images
 from maquette.core.condition import ConditionSpec
 from maquette.core.errors import DataError, UsageError
-from maquette.core.event import Event, Progress, Result
+from maquette.core.event import Event, Note, Progress, Result
+from maquette.core.image import Mode
 from maquette.core.noise import uniform
 from maquette.core.spec import DataSpec
-from maquette.data.dataset import Writer
+from maquette.data.dataset import Writer, already
 
 SIZES = (32, 64)
 PER_CLASS = 640
@@ -107,7 +109,12 @@ PHOTOGRAPHS = (
 
 
 def make_starter(
-    to: str | Path, *, size: int = 32, count: int = PER_CLASS * len(PHOTOGRAPHS), seed: int = 0
+    to: str | Path,
+    *,
+    size: int = 32,
+    mode: Mode = "rgb",
+    count: int = PER_CLASS * len(PHOTOGRAPHS),
+    seed: int = 0,
 ) -> Iterator[Event]:
     """Cut the starter dataset; `size` is 32 or 64 pixels, and `count` is shared evenly among the materials."""
     if size not in SIZES:
@@ -116,8 +123,13 @@ def make_starter(
         raise UsageError(f"{count} images are too few for {len(PHOTOGRAPHS)} materials", do="ask for 32 or more")
     began, done = time.monotonic(), 0
     label = ConditionSpec(name="label", kind="label", classes=tuple(photo.label for photo in PHOTOGRAPHS))
-    spec = DataSpec(height=size, width=size, mode="rgb", conditions=(label,))
-    settings = {"source": "starter", "size": size, "count": count, "seed": seed}
+    spec = DataSpec(height=size, width=size, mode=mode, conditions=(label,))
+    settings = {"source": "starter", "size": size, "mode": mode, "count": count, "seed": seed}
+    made = already(to, settings)
+    if made is not None:
+        yield Note(text=f"{made.path} is up to date")
+        yield Result(verb="ingest", facts=made.facts(), value=made)
+        return
     parts: list[NDArray[np.uint8]] = []
     groups: list[NDArray[np.int32]] = []
     with Writer(to, spec, settings=settings, licences={p.label: p.licence for p in PHOTOGRAPHS}) as writer:
@@ -130,7 +142,8 @@ def make_starter(
                 for start in range(0, amount, _PIECE):
                     chosen = corners[start : start + _PIECE]
                     given = {"label": np.full(len(chosen), number, np.int32)}
-                    writer.append(crops.images(chosen), given, [crops.item(corner) for corner in chosen])
+                    pixels = np.stack([images.convert(crop, mode) for crop in crops.images(chosen)])
+                    writer.append(pixels, given, [crops.item(corner) for corner in chosen])
                 parts.append(np.full(amount, part, np.uint8))
                 groups.append(np.full(amount, 2 * number + part, np.int32))
             done += share

@@ -1,0 +1,272 @@
+"""What the columns of a source mean: each becomes a condition of one kind, by the rules below, or is left out by name.
+
+    its name is label, class or category            label (also when it holds whole numbers)
+    its name is text, caption, prompt, description  text
+    it holds images, or its name ends in _file      map (if the name says map, mask or segmentation), else image
+    it holds numbers (at least nine in ten)         number
+    it holds true and false                         label
+    it holds few different, short words             label
+    it holds other words                            text
+
+A value that is missing stays missing. A value of another kind than its column sets the image aside, with the reason.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from maquette.core.condition import ConditionSpec, Kind
+from maquette.core.image import Mode
+
+LABELS = ("label", "labels", "class", "category")
+TEXTS = ("text", "caption", "captions", "prompt", "description")
+PICTURES = ("image", "map", "mask", "segmentation", "conditioning_image", "input_image")
+IGNORED = (
+    "file_name", "filename", "file", "split", "id", "idx", "index", "uuid", "url", "path", "hash", "md5", "sha1",
+    "sha256", "__index_level_0__",
+)  # fmt: skip
+MOST_CLASSES = 1000
+FEW_WORDS, SHORT_WORD = 100, 40
+TEXT_BYTES = (16, 192)
+_MAP = re.compile(r"map|mask|segment|label")
+_MEMORY = 4096
+
+
+class Unfit(Exception):
+    """A value does not fit its column; says why."""
+
+
+@dataclass
+class Column:
+    """What was seen in one column, in constant memory."""
+
+    name: str
+    classes: tuple[str, ...] = ()
+    """What integers mean, where the source says so."""
+    picture: bool = False
+    seen: int = 0
+    numbers: int = 0
+    whole: int = 0
+    truths: int = 0
+    words: int = 0
+    others: int = 0
+    letters: int = 0
+    longest: int = 0
+    low: float = math.inf
+    high: float = -math.inf
+    different: set[str] = field(default_factory=set)
+    kind: Kind | None = None
+    why_not: str = ""
+
+    def see(self, value: Any) -> None:
+        """Take note of one value."""
+        value = _plain(value)
+        if value is None:
+            return
+        self.seen += 1
+        number = _number(value)
+        if isinstance(value, bool):
+            self.truths += 1
+        elif number is not None:
+            self.numbers += 1
+            self.whole += number == int(number)
+            self.low, self.high = min(self.low, number), max(self.high, number)
+        elif not isinstance(value, str):
+            self.others += 1
+            return
+        else:
+            self.words += 1
+        text = _word(value)
+        self.letters += len(text)
+        self.longest = max(self.longest, len(text.encode("utf-8", "replace")))
+        if len(self.different) < _MEMORY:
+            self.different.add(text[: 4 * SHORT_WORD])
+
+    def decide(self) -> None:
+        """Choose the kind of condition, or say why there is none."""
+        self.kind, self.why_not = self._kind(self.name.lower())
+        if self.kind == "label" and not self.classes and self.words and self.numbers * 10 >= self.seen * 9:
+            # A stray word among numbered labels is a mistake, not a label.
+            self.different = {word for word in self.different if _number(word) is not None}
+        if self.kind == "label":
+            count = len(self.classes or self.different)
+            if count > MOST_CLASSES:
+                self.kind, self.why_not = None, f"it has more than {MOST_CLASSES} different labels"
+            elif count < 2:
+                self.kind, self.why_not = None, "it is the same for all images"
+        if self.kind == "number" and self.low == self.high:
+            self.kind, self.why_not = None, "it is the same for all images"
+
+    def _kind(self, name: str) -> tuple[Kind | None, str]:
+        if self.picture or ((name in PICTURES or name.endswith(("_file", "_path", "_image"))) and self.words):
+            return ("map" if _MAP.search(name) else "image"), ""
+        if not self.seen:
+            return None, "it is empty everywhere"
+        if self.others * 2 > self.seen:
+            return None, "it holds neither words nor numbers"
+        if self.classes or (name in LABELS and self.whole == self.numbers):
+            return "label", ""
+        if name in TEXTS:
+            return "text", ""
+        if self.numbers * 10 >= self.seen * 9:
+            return "number", ""
+        if self.truths * 10 >= self.seen * 9:
+            return "label", ""
+        few = len(self.different) <= FEW_WORDS and 2 * len(self.different) <= self.seen
+        return ("label", "") if few and self.letters <= SHORT_WORD * self.seen else ("text", "")
+
+    def spec(self, name: str, mode: Mode) -> ConditionSpec:
+        """The condition under this name."""
+        if self.kind == "label":
+            return ConditionSpec(
+                name=name, kind="label", classes=self.classes or tuple(sorted(self.different, key=_order))
+            )
+        if self.kind == "number":
+            return ConditionSpec(name=name, kind="number", low=self.low, high=self.high)
+        if self.kind == "text":
+            least, most = TEXT_BYTES
+            return ConditionSpec(name=name, kind="text", length=min(most, max(least, -(-self.longest // 8) * 8)))
+        if self.kind == "map":
+            # How many classes there are is known when all maps were read.
+            return ConditionSpec(name=name, kind="map", classes=tuple(str(k) for k in range(256)))
+        return ConditionSpec(name=name, kind="image", mode=mode)
+
+    def read(self, value: Any) -> Any:
+        """The value for the condition; None where it is missing; `Unfit` where it is of another kind."""
+        value = _plain(value)
+        if value is None:
+            return None
+        if self.kind == "number":
+            number = _number(value)
+            if number is None or isinstance(value, bool):
+                raise Unfit(f"its {self.name} is {_short(value)}, not a number")
+            return number
+        if not isinstance(value, (str, int, float)):
+            raise Unfit(f"its {self.name} is {_short(value)}, not a word")
+        if self.kind == "label":
+            return self._label(value)
+        return _word(value)
+
+    def _label(self, value: Any) -> str | None:
+        number = _number(value)
+        if self.classes and number is not None and number == int(number) and _word(value) not in self.classes:
+            if number == -1:
+                return None
+            if not 0 <= number < len(self.classes):
+                raise Unfit(f"its {self.name} is {_short(value)}, but there are only {len(self.classes)} names")
+            return self.classes[int(number)]
+        word = _word(value)[: 4 * SHORT_WORD]
+        if word not in (self.classes or self.different):
+            raise Unfit(f"its {self.name} is {_short(value)}, which is none of the labels")
+        return word
+
+
+class Columns:
+    """All columns of some sources, and the conditions they become."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, Column] = {}
+        self.names: dict[str, str] = {}
+        """Column -> name of its condition."""
+
+    def expect(self, names: Mapping[str, tuple[str, ...]], pictures: Iterable[str]) -> None:
+        """Take over what a source knows about its columns."""
+        for name, classes in names.items():
+            self._columns.setdefault(name, Column(name)).classes = classes
+        for name in pictures:
+            self._columns.setdefault(name, Column(name)).picture = True
+
+    def see(self, said: Mapping[str, Any]) -> None:
+        """Take note of one row."""
+        for name, value in said.items():
+            column = self._columns.get(name)
+            if column is None:
+                column = self._columns[name] = Column(name)
+            column.see(value)
+
+    def decide(self) -> Iterator[str]:
+        """Choose conditions; yields one sentence for each column that is left out."""
+        for name, column in self._columns.items():
+            if name.lower() in IGNORED:
+                continue
+            column.decide()
+            if column.kind is None:
+                yield f"the column {name!r} is left out: {column.why_not}"
+            else:
+                self.names[name] = self._free(column, name)
+
+    def specs(self, mode: Mode) -> tuple[ConditionSpec, ...]:
+        """The conditions, labels first, then texts, then the others."""
+        order: list[Kind] = ["label", "text", "number", "map", "image"]
+        specs = [self._columns[column].spec(name, mode) for column, name in self.names.items()]
+        return tuple(sorted(specs, key=lambda spec: order.index(spec.kind)))
+
+    def read(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """Values of the flat conditions by name; `Unfit` if one is of another kind."""
+        flat = {c: name for c, name in self.names.items() if self._columns[c].kind not in ("image", "map")}
+        return {name: self._columns[column].read(said.get(column)) for column, name in flat.items()}
+
+    def pictures(self) -> dict[str, str]:
+        """Columns that name or hold further images, and the names of their conditions."""
+        return {c: name for c, name in self.names.items() if self._columns[c].kind in ("image", "map")}
+
+    def _free(self, column: Column, name: str) -> str:
+        """A name for the condition that nothing else has."""
+        low = name.lower()
+        plain = re.sub(r"[^\w-]+", "_", low).strip("_-")[:48] or "condition"
+        if column.kind in ("image", "map"):
+            plain = re.sub(r"_(file|path|image)$", "", plain)
+        if column.kind == "label" and low in LABELS:
+            plain = "label"
+        if column.kind == "text" and low in TEXTS:
+            plain = "text"
+        taken = set(self.names.values())
+        return next(n for n in (plain, *(f"{plain}_{k}" for k in range(2, 10_000))) if n not in taken)
+
+
+def _plain(value: Any) -> Any:
+    """The value, or None where it says that there is none; of several texts the first."""
+    if isinstance(value, (list, tuple)) and value and all(isinstance(part, str) for part in value):
+        value = value[0]
+    if isinstance(value, str):
+        value = value.encode("utf-8", "replace").decode().strip()
+        return value or None
+    return None if isinstance(value, float) and math.isnan(value) else value
+
+
+def _number(value: Any) -> float | None:
+    """The value as a finite number, if it is one or reads like one."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _word(value: Any) -> str:
+    """A label's or text's words; 3.0 and 3 are the same."""
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _order(word: str) -> tuple[float, str]:
+    number = _number(word)
+    return (math.inf if number is None else number, word)
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, (list, tuple)):
+        return "a list"
+    if isinstance(value, dict):
+        return "an object"
+    if isinstance(value, bytes):
+        return "binary"
+    text = str(value)
+    return repr(text if len(text) <= 40 else text[:37] + "...")

@@ -1,0 +1,199 @@
+"""Parquet files in the layout of Hugging Face: a column of images as {bytes, path}, and columns that say more.
+
+One file, or a folder of them (shards). Read piece by piece, so that memory stays the same however long they are.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maquette.core.errors import DataError
+from maquette.data.dataset import Part
+from maquette.data.source import SPLITS, Entry, unreadable
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+_ROWS = 64
+_USUAL = ("image", "img", "picture", "photo", "png", "jpg", "jpeg", "bytes", "image_bytes")
+
+
+class Parquet:
+    """The rows of one or more Parquet files of one form."""
+
+    def __init__(self, path: Path) -> None:
+        self.where = str(path)
+        self._root = path if path.is_dir() else path.parent
+        self._files = _shards(path) if path.is_dir() else [path]
+        schema = self._open(self._files[0]).schema_arrow
+        features = _features(schema)
+        images = [field.name for field in schema if _is_image(field, features)]
+        usual = [name for name in _USUAL for column in images if column.lower() == name]
+        if not images:
+            raise DataError(
+                f"it has no column of images (its columns: {', '.join(schema.names)})",
+                where=self._files[0],
+                do="store images as bytes, or as {bytes, path}",
+            )
+        chosen = next((column for column in images if usual and column.lower() == usual[0]), images[0])
+        self._column, self._schema = chosen, schema
+        self.pictures = frozenset(name for name in images if name != chosen)
+        self.names: Mapping[str, tuple[str, ...]] = {
+            name: tuple(str(word) for word in feature["names"])
+            for name, feature in features.items()
+            if isinstance(feature, dict) and isinstance(feature.get("names"), list) and feature["names"]
+        }
+
+    @classmethod
+    def claim(cls, path: Path) -> int:
+        """A Parquet file, or a folder that holds some at its top or one folder down."""
+        if path.is_file():
+            return 10 if path.suffix.lower() == ".parquet" else 0
+        return 10 if _shards(path) else 0
+
+    def entries(self, *, content: bool = True) -> Iterator[Entry]:
+        """All rows, file by file."""
+        for file in self._files:
+            opened = self._open(file)
+            if content:
+                columns = list(self._schema.names)
+            else:
+                columns = [name for name in self._schema.names if name != self._column and name not in self.pictures]
+            yield from self._rows(file, opened, columns, range(opened.num_row_groups))
+
+    def sample(self, count: int) -> Iterator[Entry]:
+        """Some rows of some row groups."""
+        pieces = []
+        for file in self._files[:: max(1, len(self._files) // 8)]:
+            opened = self._open(file)
+            step = max(1, opened.num_row_groups // 8)
+            pieces += [(file, group) for group in range(0, opened.num_row_groups, step)]
+        each = max(1, count // max(1, len(pieces)))
+        for file, group in pieces[:count]:
+            rows = self._rows(file, self._open(file), list(self._schema.names), [group])
+            for _, entry in zip(range(each), rows, strict=False):
+                yield entry
+
+    def companion(self, name: str) -> Path | None:
+        """Columns of Parquet files never name files beside them."""
+        return None
+
+    def fingerprint(self) -> str:
+        """Names, sizes and times of the files."""
+        digest = hashlib.blake2b(digest_size=16)
+        for file in self._files:
+            form = file.stat()
+            digest.update(f"{file.name}\0{form.st_size}\0{form.st_mtime_ns}\n".encode("utf-8", "replace"))
+        return digest.hexdigest()
+
+    def licences(self) -> Mapping[str, str]:
+        """Parquet files do not say."""
+        return {}
+
+    def _open(self, file: Path) -> pq.ParquetFile:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            # A buffered stream: columns are read in pieces, not whole row groups at once.
+            opened = pq.ParquetFile(file, buffer_size=1 << 20, pre_buffer=False)
+        except OSError as error:
+            raise unreadable(file, error) from None
+        except pa.ArrowException as error:
+            raise _damaged(file, error) from None
+        return opened
+
+    def _rows(self, file: Path, opened: pq.ParquetFile, columns: list[str], groups: Any) -> Iterator[Entry]:
+        import pyarrow as pa
+
+        missing = [name for name in columns if name not in opened.schema_arrow.names]
+        if missing:
+            raise DataError(f"it has no column {missing[0]!r}, which the first file has", where=file)
+        shard = _part_of(file)
+        number = _rows_before(opened, groups)
+        name = file.relative_to(self._root).as_posix()
+        if not columns:
+            for row in range(opened.metadata.num_rows):
+                yield Entry(path=f"{name}, row {row}", part=shard)
+            return
+        try:
+            for batch in opened.iter_batches(batch_size=_ROWS, row_groups=list(groups), columns=columns):
+                for row in batch.to_pylist():
+                    yield self._entry(f"{name}, row {number}", row, shard)
+                    number += 1
+        except (pa.ArrowException, OSError) as error:
+            raise _damaged(file, error) from None
+
+    def _entry(self, place: str, row: dict[str, Any], shard: Part | None) -> Entry:
+        value = row.pop(self._column, None)
+        content, path = (value.get("bytes"), value.get("path")) if isinstance(value, dict) else (value, None)
+        for name in self.pictures & row.keys():
+            further = row[name]
+            row[name] = further.get("bytes") if isinstance(further, dict) else further
+        split = next((str(v).lower() for name, v in row.items() if name.lower() == "split"), "")
+        # The row is part of the name: paths in such files are often not unique, or missing.
+        return Entry(
+            path=f"{place} ({path})" if isinstance(path, str) and path else place,
+            content=content if isinstance(content, bytes) else None,
+            said=row,
+            part=SPLITS.get(split, shard),
+        )
+
+
+def _rows_before(opened: pq.ParquetFile, groups: Any) -> int:
+    """The number of the first row of the first of these row groups."""
+    first = next(iter(groups), 0)
+    return sum(opened.metadata.row_group(group).num_rows for group in range(first))
+
+
+def _shards(folder: Path) -> list[Path]:
+    try:
+        found = [*folder.glob("*.parquet"), *folder.glob("*/*.parquet")]
+    except OSError:
+        return []
+    return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
+
+
+def _part_of(file: Path) -> Part | None:
+    """The part that a shard's name gives away, such as train-00000-of-00004.parquet."""
+    return SPLITS.get(re.split(r"[-_.]", file.stem.lower())[0]) or SPLITS.get(file.parent.name.lower())
+
+
+def _features(schema: pa.Schema) -> dict[str, Any]:
+    """What Hugging Face's datasets wrote about the columns, if anything."""
+    try:
+        features = json.loads((schema.metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _is_image(field: pa.Field[Any], features: Mapping[str, Any]) -> bool:
+    import pyarrow.types as types
+
+    feature = features.get(field.name)
+    if isinstance(feature, dict) and feature.get("_type") == "Image":
+        return True
+    if types.is_struct(field.type):
+        inner = {field.type.field(k).name: field.type.field(k).type for k in range(field.type.num_fields)}
+        return "bytes" in inner and _is_bytes(inner["bytes"])
+    return _is_bytes(field.type)
+
+
+def _is_bytes(kind: pa.DataType) -> bool:
+    import pyarrow.types as types
+
+    return bool(types.is_binary(kind) or types.is_large_binary(kind))
+
+
+def _damaged(file: Path, error: Exception) -> DataError:
+    return DataError(f"the Parquet file is damaged or of another kind ({str(error).splitlines()[0][:120]})", where=file)
+
+
+SOURCE = Parquet

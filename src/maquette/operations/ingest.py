@@ -1,0 +1,121 @@
+"""The verb `ingest`: make a dataset from files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maquette.core.choices import MODES
+from maquette.core.errors import UsageError
+from maquette.core.event import Event, Result
+from maquette.core.settings import argument, parse_count, setting
+from maquette.operations.operation import operation
+
+if TYPE_CHECKING:
+    from maquette.data.dataset import Dataset
+    from maquette.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ingest:
+    """What to read, and the form that all images are to get."""
+
+    source: tuple[str, ...] = argument(
+        "folders of images, images or Parquet files; or starter, drawn:shapes, drawn:digits, drawn:facades, "
+        "drawn:numbers",
+        many=True,
+    )
+    to: str = setting("", "the dataset: a name, or a folder; the first source's name when left out", form="DATASET")
+    size: Any = setting(None, "width and height in pixels, multiples of 8; 64 when left out", form="64|96x64")
+    mode: str = setting("auto", "what a pixel is; auto does as the files do", choices=("auto", *MODES))
+    fit: str = setting("crop", "how other shapes become this one", choices=("crop", "pad", "stretch"))
+    small: str = setting("set-aside", "what happens to images smaller than the size", choices=("set-aside", "enlarge"))
+    held_out: float | None = setting(
+        None, "the share that is never trained on, for honest measures; 0.1 when left out", ge=0, le=0.9
+    )
+    count: int | None = setting(
+        None, "how many images, for starter and drawn datasets", read=parse_count, ge=1, le=10**9
+    )
+    seed: int = setting(0, "another seed holds out other images", ge=0, lt=2**63)
+    workers: int | None = setting(None, "processes that decode; one a processor when left out", ge=1, le=256)
+
+
+@operation
+def ingest(request: Ingest, workspace: Workspace) -> Iterator[Event]:
+    """Make a dataset from a folder of images, from Parquet files, or from what the program brings along.
+
+    Subfolders are labels, and so are the columns of a metadata.csv or metadata.jsonl beside the images. Files that
+    cannot be used are set aside by name and reason. The same command again does nothing.
+    """
+    for event in _work(request, workspace):
+        yield _introduced(event, workspace) if isinstance(event, Result) else event
+
+
+def _work(request: Ingest, workspace: Workspace) -> Iterator[Event]:
+    from maquette.data.ingest import Settings, ingest, parse_size
+
+    words = request.source
+    own = [word for word in words if word == "starter" or word.startswith("drawn:")]
+    if own and len(words) > 1:
+        raise UsageError(f"{own[0]} cannot be mixed with other sources", do="make a dataset of each")
+    if not words or not all(words):
+        raise UsageError("there is nothing to ingest", do="give a folder, an image or a Parquet file")
+    to = workspace.dataset_path(request.to or _name(words[0]))
+    if own:
+        yield from _own(own[0], request, to)
+        return
+    if request.count is not None:
+        raise UsageError("--count is for starter and drawn datasets", do="leave it out: all images are taken")
+    width, height = parse_size(request.size or 64)
+    settings = Settings(
+        width=width, height=height, mode=request.mode, fit=request.fit, small=request.small,
+        held_out=0.1 if request.held_out is None else request.held_out, seed=request.seed, workers=request.workers,
+    )  # fmt: skip
+    yield from ingest(words, to, settings=settings)
+
+
+def _own(word: str, request: Ingest, to: Path) -> Iterator[Event]:
+    """Datasets that the program makes itself."""
+    from maquette.data.drawn import make_drawn
+    from maquette.data.ingest import parse_size
+    from maquette.data.starter import make_starter
+
+    width, height = parse_size(request.size or 32)
+    given: dict[str, Any] = {"seed": request.seed}
+    if request.count is not None:
+        given["count"] = request.count
+    if request.mode != "auto":
+        given["mode"] = request.mode
+    if word == "starter":
+        if request.held_out is not None:
+            raise UsageError("the starter dataset always holds out a quarter of each photograph", do="omit --held-out")
+        if width != height:
+            raise UsageError("the images of the starter dataset are square", do="choose --size 32 or --size 64")
+        yield from make_starter(to, size=width, **given)
+        return
+    if request.held_out is not None:
+        given["held_out"] = request.held_out
+    yield from make_drawn(word.removeprefix("drawn:"), to, width=width, height=height, **given)
+
+
+def _introduced(result: Result, workspace: Workspace) -> Result:
+    """The result with what people want to know next; the dataset is known to the workspace from now on."""
+    data: Dataset = result.value
+    workspace.index.add_dataset(data)
+    known = f", with {', '.join(c.name for c in data.spec.conditions)}" if data.spec.conditions else ""
+    held = len(data.indices("held-out"))
+    size = f"{data.spec.width}x{data.spec.height} {data.spec.mode}"
+    return Result(
+        verb="ingest",
+        facts=result.facts,
+        value=data,
+        summary=f"{data.path}: {len(data):,} images of {size}{known}; {held:,} of them are held out.",
+        next=(f"maquette train {data.path} --family gan --time 10m",),
+    )
+
+
+def _name(word: str) -> str:
+    """A dataset's name after its source: photos.mq for some/photos."""
+    return f"{Path(word.removeprefix('drawn:')).absolute().stem}.mq"
