@@ -50,6 +50,8 @@ class ConditionSpec:
             raise DataError(f"the condition {self.name!r} has no classes")
         if self.kind == "number" and not (math.isfinite(self.low) and math.isfinite(self.high)):
             raise DataError(f"the condition {self.name!r} has a range that is not finite")
+        for side in ("low", "high"):  # A range of whole numbers is the same range, and has the same digest.
+            object.__setattr__(self, side, float(getattr(self, side)))
         if self.kind == "text" and not self.length:
             object.__setattr__(self, "length", TEXT_BYTES)
 
