@@ -149,11 +149,12 @@ def run_code(text):
 def test_the_code_of_the_readme_runs(photos, capsys):
     (code,) = blocks(ROOT / "README.md", "python")
     assert 'time="10m"' in code
-    names = run_code(code.replace('time="10m"', 'images=256, scale="nano"'))
+    assert "(64, 64, 3)" in code
+    names = run_code(code.replace('time="10m"', 'images=256, scale="nano"').replace("size=64", "size=16"))
     assert len(names["images"]) == 64
     assert isinstance(names["data"], mq.Dataset)
     assert isinstance(names["run"], mq.Run)
-    assert capsys.readouterr().out == "(64, 64, 3)\n"
+    assert capsys.readouterr().out == "(16, 16, 3)\n"
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "docs" / "guide").glob("*.md")), ids=lambda path: path.name)
