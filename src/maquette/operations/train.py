@@ -31,6 +31,8 @@ TELL_EVERY = 0.5
 LOOK_EVERY = 1.0
 """Seconds between two looks for a request to pause."""
 SHEET = 64
+SHEET_SHARE = 0.04
+"""The share of the time that may go into sheets; one that would go beyond is left out (it changes no numbers)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +123,7 @@ def _given(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
 def _train(session: Session, steps: Generator[Step], asked: list[str]) -> Iterator[Event]:
     """Turn the loop's steps into events, draw sheets, and stop when asked to."""
     run = session.run
-    told = looked = 0.0
+    told = looked = drawing = 0.0
     step = None
     with contextlib.closing(steps):  # closing saves, also when the caller of this goes away
         for step in steps:
@@ -133,8 +135,9 @@ def _train(session: Session, steps: Generator[Step], asked: list[str]) -> Iterat
             if now - told >= TELL_EVERY:
                 told = now
                 yield _progress(step)
-            if step.sheet_due and not asked:
+            if step.sheet_due and not asked and drawing <= SHEET_SHARE * step.seconds:
                 yield from _sheet(session, session.save_model(), step.images, lambda: bool(asked))
+                drawing += time.monotonic() - now
             if now - looked >= LOOK_EVERY:
                 looked = now
                 if run.pause_asked():
