@@ -97,11 +97,12 @@ class Mixture(nn.Module):
         count = torch.bincount(member[member >= 0], minlength=len(self.weights)).double()
         total = torch.zeros_like(self.means, dtype=torch.float64)
         total.index_add_(0, member[member >= 0], self._level(values[member >= 0]))
-        means = (total + DOUBT * targets.repeat_interleave(self.each, dim=0)) / (count + DOUBT)[:, None]
-        middle = torch.where((member >= 0)[:, None], means[member.clamp_min(0)], self._level(values).mean(dim=0))
-        self.means.copy_(means)
+        self.means.copy_((total + DOUBT * targets.repeat_interleave(self.each, dim=0)) / (count + DOUBT)[:, None])
         self.weights.copy_(count / count.sum().clamp_min(1))
-        self._fit_roots(values - middle, member)
+        # The last row is for images whose labels are not known (member -1): for them, everyone's mean.
+        average = torch.cat([total / count.clamp_min(1)[:, None], self._level(values).mean(dim=0, keepdim=True)])
+        unbiased = torch.cat([(count / (count - 1).clamp_min(1)).sqrt(), count.new_ones(1)])
+        self._fit_roots((values - average[member]) * unbiased[member, None], member)
 
     def _fit_roots(self, residuals: Tensor, member: Tensor) -> None:
         variance = residuals.square().mean(dim=0)
