@@ -179,7 +179,7 @@ def test_a_progress_line_says_share_rate_time_left_and_numbers(fakes, capsys):
     _, _, err = run(capsys, "paint", "wall")
     first, last = [line for line in err.splitlines() if line.startswith("paint ")]  # not one line an event
     assert first == "paint   33 %  1,000 of 3,000 strokes  0 s so far  loss 0.5"
-    assert last == "paint  100 %  3,000 of 3,000 strokes  2,000 strokes/s  0 s left  loss 0.5"
+    assert last == "paint  100 %  3,000 of 3,000 strokes  2,000 strokes/s  2 s in all  loss 0.5"
 
 
 @pytest.mark.parametrize("words", [["--json", "paint", "wall"], ["paint", "wall", "--json"]])

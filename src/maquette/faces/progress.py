@@ -168,7 +168,10 @@ def facts(event: Progress, rate: float | None, left: float | None) -> list[str]:
     found = [f"{done} {event.unit}"]
     if rate is not None:
         found.append(f"{short(rate)} {event.unit}/s")
-    found.append(f"{duration(event.seconds)} so far" if left is None else f"{duration(left)} left")
+    if event.done == event.total:
+        found.append(f"{duration(event.seconds)} in all")
+    else:
+        found.append(f"{duration(event.seconds)} so far" if left is None else f"{duration(left)} left")
     numbers = [(name, value) for name, value in event.numbers.items() if name != f"{event.unit}/s"]
     found += [f"{name} {short(value)}" for name, value in numbers[:4]]
     return found

@@ -28,4 +28,5 @@ def pause(request: Pause, workspace: Workspace) -> Iterator[Event]:
 
     run = Run.open(workspace.run_path(request.run))
     run.ask_pause()
-    yield Result(verb="pause", facts={"run": str(run.path)}, value=run)
+    summary = f"{run.path} was asked to save and stop; it does so within a few seconds."
+    yield Result(verb="pause", facts={"run": str(run.path)}, value=run, summary=summary)

@@ -119,10 +119,11 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         yield Made(path=str(path), what="sheet")
     if not given and model.spec.conditions:
         names = ", ".join(spec.name for spec in model.spec.conditions)
-        yield Note(text=f"nothing was asked for, so {names} vary as in the training images")
+        yield Note(text=f"nothing was asked for: {names} as in the training images")
     workspace.index.add_images(paths, [{"run": str(run.path), "seed": seed} for seed in seeds])
     result = {"images": [str(path) for path in paths], "seeds": list(seeds), "to": str(to)}
-    yield Result(verb="sample", facts=result, value=Pictures(paths))
+    summary = f"{len(paths):,} images of the seeds {seeds[0]} to {seeds[-1]} in {to}."
+    yield Result(verb="sample", facts=result, value=Pictures(paths), summary=summary)
 
 
 def _words(given: Mapping[str, Any]) -> dict[str, Any]:

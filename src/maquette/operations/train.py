@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import threading
 import time
@@ -76,6 +77,7 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
     from maquette.data.dataset import Dataset
     from maquette.engine.start import Wish, dataset_facts, start
     from maquette.engine.train import train as steps
+    from maquette.store.run import Run
 
     wish = Wish(
         family=request.family,
@@ -92,7 +94,8 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
     )
     dataset = Dataset.open(workspace.dataset_path(request.dataset))
     to = workspace.run_path(request.to or f"{dataset.name}-{request.family}")
-    yield Note(text=f"{len(dataset):,} images in {dataset.path}; measuring this machine")
+    begun = Run.exists(to)
+    yield Note(text=f"{len(dataset):,} images in {dataset.path}" + ("" if begun else "; measuring this machine"))
     session = start(dataset, to, wish, probes=workspace.home / "probes.json")
     for text in session.told:
         yield Note(text=text)
@@ -104,7 +107,7 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
         workspace.index.add_run(run)
         yield from _train(session, steps(session.trainer, run, name=session.name, every=request.save_every), asked)
     workspace.index.add_run(run)
-    yield _result(session)
+    yield _result(session, workspace)
 
 
 def _tile(text: str) -> Tile:
@@ -182,14 +185,23 @@ def _sheet(session: Session, model: Family, images: int, hurry: Callable[[], boo
     yield Made(path=str(path), what="sheet")
 
 
-def _result(session: Session) -> Result:
+def _result(session: Session, workspace: Workspace) -> Result:
     run = session.run
     facts: dict[str, Any] = {
         "run": str(run.path), "family": session.name, "images_seen": int(run.facts.get("images_seen", 0)),
         "seconds": float(run.facts.get("seconds", 0.0)), "stopped": str(run.facts.get("stopped", "finished")),
         "model": run.facts.get("model"), "scale": run.facts.get("scale"),
     }  # fmt: skip
-    return Result(verb="train", facts=facts, value=run)
+    name = shlex.quote(run.path.name if run.path.parent == workspace.runs else str(run.path))
+    again = "" if facts["stopped"] == "finished" else " The same command goes on."
+    return Result(
+        verb="train",
+        facts=facts,
+        value=run,
+        summary=f"{run.path}: {facts['images_seen']:,} images seen in {facts['seconds']:,.0f} s, "
+        f"{facts['stopped']}.{again} Sheets of samples are in {run.path / 'samples'}.",
+        next=(f"maquette sample {name}",),
+    )
 
 
 @contextlib.contextmanager
