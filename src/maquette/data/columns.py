@@ -2,7 +2,7 @@
 
     its name is label, class or category            label (also when it holds whole numbers)
     its name is text, caption, prompt, description  text
-    it holds images, or its name ends in _file      map (if the name says map, mask or segmentation), else image
+    it holds images, or names files beside them     map (if the name says map, mask or segmentation), else image
     it holds numbers (at least nine in ten)         number
     it holds true and false                         label
     it holds few different, short words             label
@@ -32,6 +32,7 @@ IGNORED = (
 MOST_CLASSES = 1000
 FEW_WORDS, SHORT_WORD = 100, 40
 TEXT_BYTES = (16, 192)
+_ENDINGS = ("_file", "_path", "_image", "_map", "_mask")
 _MAP = re.compile(r"map|mask|segment|label")
 _MEMORY = 4096
 
@@ -102,7 +103,7 @@ class Column:
             self.kind, self.why_not = None, "it is the same for all images"
 
     def _kind(self, name: str) -> tuple[Kind | None, str]:
-        if self.picture or ((name in PICTURES or name.endswith(("_file", "_path", "_image"))) and self.words):
+        if self.picture or ((name in PICTURES or name.endswith(_ENDINGS)) and self._names_files()):
             return ("map" if _MAP.search(name) else "image"), ""
         if not self.seen:
             return None, "it is empty everywhere"
@@ -118,6 +119,9 @@ class Column:
             return "label", ""
         few = len(self.different) <= FEW_WORDS and 2 * len(self.different) <= self.seen
         return ("label", "") if few and self.letters <= SHORT_WORD * self.seen else ("text", "")
+
+    def _names_files(self) -> bool:
+        return self.words > 0 and all("." in word[1:] for word in self.different)
 
     def spec(self, name: str, mode: Mode) -> ConditionSpec:
         """The condition under this name."""

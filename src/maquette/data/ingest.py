@@ -198,8 +198,11 @@ class _Ingest:
 
         def tasks() -> Iterator[Task]:
             for source in self.sources:
+                # With several folders, a path begins with the name of its own.
+                folder = len(self.sources) > 1 and Path(source.where).is_dir()
+                prefix = f"{Path(source.where).name}/" if folder else ""
                 for entry in source.entries():
-                    item = self._prepare(source, entry)
+                    item = self._prepare(source, replace(entry, path=prefix + entry.path))
                     waiting.append(item)
                     for name, content in item.contents.items():
                         yield Task(content=content, form=forms[name] if name else form)

@@ -56,7 +56,7 @@ def divide(tally: Tally, share: float, seed: int) -> tuple[NDArray[np.uint8], ND
     total = 0
     for group in np.argsort(_mixed(first, seed), kind="stable"):
         size = int(sizes[group])
-        if total + size <= wanted:
+        if total + size <= wanted and total + size < len(groups):
             held[group] = 1
             total += size
         if total == wanted:

@@ -105,7 +105,7 @@ class Folder:
     def _look(self) -> None:
         """Find out whether the folders at the top are parts: all have a part's name, and both parts are there."""
         try:
-            tops = sorted(entry.name for entry in os.scandir(self._root) if entry.is_dir() and _wanted(entry.name))
+            tops = sorted(entry.name for entry in os.scandir(self._root) if _is_folder(entry) and _wanted(entry.name))
         except OSError as error:
             raise unreadable(self._root, error) from None
         self._splits = {SPLITS.get(name.lower()) for name in tops} == {"train", "held-out"}
@@ -131,7 +131,7 @@ class Folder:
                     yield path, None, "it is a link that leads out of the folder"
                 elif entry.is_dir(follow_symlinks=False):
                     below.append((path + "/", folder / entry.name))
-                elif entry.is_dir():
+                elif _is_folder(entry):
                     yield path, None, "it is a link to a folder, which is not followed"
                 else:
                     yield path, folder / entry.name, ""
@@ -174,6 +174,13 @@ class Folder:
             else:
                 named.add(hash(path))
                 yield self._entry(path, file, row)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # A link that leads to itself.
+        return False
 
 
 def _wanted(name: str) -> bool:
