@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,7 +67,7 @@ def demo(request: Demo, workspace: Workspace) -> Iterator[Event]:
     )
 
 
-def _do(verb: str, workspace: Workspace, **values: Any) -> Iterator[Event]:
+def _do(verb: str, workspace: Workspace, **values: Any) -> Generator[Event, None, Any]:
     """Do another verb's work as part of this one; its result stays inside."""
     for event in run(verb, workspace, values):
         if isinstance(event, Result):
