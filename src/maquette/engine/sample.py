@@ -83,7 +83,7 @@ def wishes(
     encoded = {name: by_name[name].encode(value, *size) for name, value in given.items()}
     for spec in specs:
         if spec.kind not in FLAT and spec.name not in given:
-            raise ConditionError(f"this model needs the {spec.kind} {spec.name!r}", do=f"give it with --{spec.kind}")
+            raise ConditionError(f"this model needs the {spec.kind} {spec.name!r}", do=f"give --image {spec.name}=FILE")
     rest = [spec.name for spec in specs if spec.name not in given]
     picked = _pick_rows(by_name, table, encoded, seeds) if rest else np.zeros(len(seeds), np.int64)
     chosen = {name: np.asarray(table[name])[picked] for name in rest}

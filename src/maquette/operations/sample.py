@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from maquette.core.errors import ConditionError, UsageError, nearest
+from maquette.core.errors import ConditionError, DataError, UsageError, nearest
 from maquette.core.event import Event, Made, Note, Progress, Result
 from maquette.core.settings import argument, dials, parse_pairs, setting
 from maquette.operations.operation import operation
@@ -171,7 +171,8 @@ def _named(spec: DataSpec, kind: str, word: str) -> dict[str, str]:
 
 
 def _images(spec: DataSpec, word: str) -> dict[str, Any]:
-    from maquette.data.decode import decode_file
+    from maquette.data.decode import Decoder, Task
+    from maquette.data.picture import Form
 
     large = {c.name: c for c in spec.conditions if c.kind in ("image", "map")}
     if not large:
@@ -181,6 +182,10 @@ def _images(spec: DataSpec, word: str) -> dict[str, Any]:
         if len(large) > 1:
             raise UsageError("the model needs several images", do=f"write NAME=FILE; the names are {', '.join(large)}")
         name, file = next(iter(large)), word
-    mode = "grey" if large[name].kind == "map" else large[name].mode
-    picture = decode_file(Path(file), height=spec.height, width=spec.width, mode=mode, exact=large[name].kind == "map")
-    return {name: picture[..., 0] if large[name].kind == "map" else picture}
+    mode: Any = "map" if large[name].kind == "map" else large[name].mode
+    form = Form(width=spec.width, height=spec.height, mode=mode, small="enlarge")
+    with Decoder(1) as decoder:
+        (outcome,) = decoder.decode([Task(content=Path(file), form=form)])
+    if outcome.image is None:
+        raise DataError(outcome.reason, where=file, do="give an image file")
+    return {name: outcome.image}
