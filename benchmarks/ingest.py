@@ -120,7 +120,8 @@ def main() -> int:
     """Measure everything; 1 if a bar is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a tenth of everything")
-    count, many = (1_000, 10_000) if parser.parse_args().quick else (10_000, 100_000)
+    quick = parser.parse_args().quick
+    count, many = (1_000, 10_000) if quick else (10_000, 100_000)
     missed = False
     with tempfile.TemporaryDirectory(prefix="maquette-bench-") as name:
         folder = Path(name)
@@ -132,7 +133,8 @@ def main() -> int:
                 rate = rate_of_ingest(source, folder / f"{source.name}-{workers}.mq", workers, count)
                 bar = f" (bar {LEAST_RATE:,})" if workers == 2 else ""
                 print(f"ingest from {source.name}, {workers} workers: {rate:,.0f} files a second{bar}")
-                missed |= workers == 2 and rate < LEAST_RATE
+                # With few files, starting the workers counts for too much.
+                missed |= workers == 2 and rate < LEAST_RATE and not quick
         unit = 1 if sys.platform == "darwin" else 1024  # Kilobytes on Linux, bytes on macOS.
         most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         print(f"memory of this process at most: {most / 1e6:,.0f} MB")

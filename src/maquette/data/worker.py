@@ -89,12 +89,13 @@ def _answer(task: dict[str, Any], content: bytes, limits: Limits) -> tuple[dict[
     except MemoryError:
         return {"reason": f"it needs more than {limits.memory / 2**30:g} GB of memory to decode"}, b""
     except Exception as error:  # A hostile file can raise anything in a decoder; it costs this file alone.
-        return {"reason": f"the image is damaged ({_words(error)})"}, b""
+        return {"reason": f"the image is damaged{_words(error)}"}, b""
 
 
 def _words(error: Exception) -> str:
-    text = " ".join(str(error).split())[:120]
-    return (text[:1].lower() + text[1:]) if text else type(error).__name__
+    """What Pillow says about the file; what other errors say is about code, not for people."""
+    text = " ".join(str(error).split())[:120] if isinstance(error, (OSError, SyntaxError)) else ""
+    return f" ({text[:1].lower() + text[1:]})" if text else ""
 
 
 def _read(path: bytes, limits: Limits) -> bytes:
