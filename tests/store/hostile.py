@@ -274,6 +274,8 @@ def _layouts() -> dict[str, bytes]:
         "empty one in the middle of another": two([0, 8], [4, 4], 8),
         "empty one behind the end": two([0, 8], [100, 100], 8), "numbers without tensors": raw({}, b"\1" * 8),
         "zip behind the numbers": good() + zipped.getvalue(), "pickle behind the numbers": good() + b"\x80\x02N.",
+        "a terabyte that is not there": raw({"a": {"dtype": "U8", "shape": [2**40], "data_offsets": [0, 2**40]}}, b"1"),
+        "a gigabyte that is not there": raw({"a": {"dtype": "F32", "shape": [2**28], "data_offsets": [0, 2**30]}}),
         "one byte more": good() + b"\0", "one megabyte more": good() + b"\0" * 2**20,
         "twice in one file": good() + good(), "one byte before": b"\0" + good(),
     }  # fmt: skip

@@ -500,6 +500,7 @@ def test_a_model_cut_short_before_its_name_leaves_the_old_one(run, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         run.save_model(scenarios.model(2), {"which": 2})
     monkeypatch.undo()
+    assert not list(run.path.glob(".*.partial"))
     again = Run.open(run.path)
     assert again.model(schema_of(scenarios.model(1)))[1] == {"which": 1}
     assert again.facts["model"] == file_digest(run.path / "model.safetensors")

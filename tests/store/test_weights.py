@@ -253,11 +253,13 @@ def test_there_are_enough_hostile_files():
         ("other: git lfs pointer", "Git LFS"), ("other: empty", "empty"), ("header: 10,001 tensors", "10001 tensors"),
         ("header: over one megabyte", "header has"), ("header: tensor twice", "stands twice"),
         ("overlap by one", "overlap"), ("gap of one", "gap"), ("cut off at 300", "cut off"), ("pipe", "regular file"),
+        ("one byte more", "speaks of 79 bytes of numbers, and there are 80"), ("cut off at 409", "there are 78"),
+        ("a gigabyte that is not there", "there are 0"),
         ("link to /dev/zero", "regular file"), ("nothing", "no such file"),
     ],
 )  # fmt: skip
 def test_the_reason_is_named(tmp_path, name, words):
-    case = hostile.FORM.get(name) or hostile._file(lambda folder: hostile.good()[:300])
+    case = hostile.FORM.get(name) or hostile._file(lambda folder: hostile.good()[: int(name.split()[-1])])
     assert words in refused(case(tmp_path), None)
 
 
