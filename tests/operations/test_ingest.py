@@ -37,9 +37,9 @@ def test_a_folder(workspace: Workspace, tmp_path: Path) -> None:
     facts = result.to_json()
     assert facts["event"] == "result" and facts["kept"] == 12 and facts["held_out"] == 3
     assert [item["path"] for item in facts["set_aside"]] == ["bad.jpg"] and facts["set_aside"][0]["reason"]
-    assert Path(facts["dataset"]) == workspace.dataset_path("photos.mq")
+    assert Path(facts["dataset"]) == workspace.datasets / "photos"
     assert result.value.spec.mode == "grey" and "12 images of 24x24 grey" in result.summary
-    assert [entry.path for entry in workspace.index.list("dataset")] == [workspace.dataset_path("photos.mq")]
+    assert [entry.path for entry in workspace.index.list("dataset")] == [workspace.datasets / "photos"]
     assert ingest(workspace, str(tmp_path / "photos"), size="24", held_out=0.25).value.digest == facts["digest"]
 
 

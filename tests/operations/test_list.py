@@ -37,7 +37,7 @@ def test_an_empty_workspace_says_what_to_do(home):
 def test_datasets_runs_and_images_are_listed(tmp_path):
     workspace = Workspace()
     workspace.datasets.mkdir(parents=True)
-    make_dataset(workspace.dataset_path("a.mq"))
+    make_dataset(workspace.dataset_path("a"))
     by_hand = make_dataset(tmp_path / "b.mq", 4)
     workspace.index.add_dataset(by_hand)
     run = Run.create(
@@ -54,7 +54,7 @@ def test_datasets_runs_and_images_are_listed(tmp_path):
     tables, result = run_list(workspace)
     facts = result.facts
     assert {(d["name"], d["images"], d["width"], d["height"], d["mode"]) for d in facts["datasets"]} == {
-        ("a.mq", 3, 16, 8, "rgb"), ("b.mq", 4, 16, 8, "rgb"),
+        ("a", 3, 16, 8, "rgb"), ("b.mq", 4, 16, 8, "rgb"),
     }  # fmt: skip
     (listed,) = facts["runs"]
     assert (listed["family"], listed["dataset"], listed["images_seen"], listed["images_planned"], listed["state"]) == (
@@ -98,12 +98,12 @@ def test_hostile_facts_of_a_run_do_no_harm():
 def test_a_damaged_index_is_said_and_the_list_goes_on():
     workspace = Workspace()
     workspace.datasets.mkdir(parents=True)
-    make_dataset(workspace.dataset_path("a.mq"))
+    make_dataset(workspace.dataset_path("a"))
     (workspace.home / "index.sqlite").write_bytes(b"this is no database" * 100)
     events = list(table.run("list", workspace, {}))
     assert any(isinstance(event, Warning) for event in events)
     assert isinstance(events[-1], Result)
-    assert [d["name"] for d in events[-1].facts["datasets"]] == ["a.mq"]
+    assert [d["name"] for d in events[-1].facts["datasets"]] == ["a"]
 
 
 def test_every_family_is_listed_with_its_powers():

@@ -17,10 +17,8 @@ def result(verb, workspace, **values):
 def trained(tmp_path_factory):
     """A workspace with a model that is given a map: a `flow` that has seen a few drawn facades."""
     workspace = Workspace(tmp_path_factory.mktemp("facades"))
-    result("ingest", workspace, source=["drawn:facades"], to="facades.mq", size=16, count=40)
-    result(
-        "train", workspace, dataset="facades.mq", family="flow", to="model", images=32, scale="nano", set=["batch=8"]
-    )
+    result("ingest", workspace, source=["drawn:facades"], to="facades", size=16, count=40)
+    result("train", workspace, dataset="facades", family="flow", to="model", images=32, scale="nano", set=["batch=8"])
     return workspace
 
 

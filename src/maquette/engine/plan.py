@@ -13,10 +13,6 @@ import torch
 from maquette.core.errors import MaquetteError, RunError, UsageError
 from maquette.core.settings import from_json, setting
 
-# Numbers too small to be normal make a processor slow, so they count as zero. Threads take this over from the one that
-# starts them: it is set before torch starts any, so that a run computes the same in every process that goes on with it.
-torch.set_flush_denormal(True)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:

@@ -99,27 +99,21 @@ class Critic(nn.Module):
         channels = [config.width * min(WIDEST, 2**level) for level in range(levels)]
         inputs = [spec.channels, *channels[:-1]]
         self.shrink = nn.ModuleList(
-            Convolution(before, after, 4, stride=2, tile=spec.tile, bias=index == 0 or not config.normalise)
+            Convolution(before, after, 4, stride=2, tile=spec.tile, bias=index == 0 or config.normalise == "none")
             for index, (before, after) in enumerate(zip(inputs, channels, strict=True))
         )
         self.norms = nn.ModuleList(
-            nn.BatchNorm2d(count) if config.normalise and index else nn.Identity()
-            for index, count in enumerate(channels)
+            _norm(config.normalise, count) if index else nn.Identity() for index, count in enumerate(channels)
         )
-        self.judge = nn.Linear(channels[-1] * height * width + 1, 1)
-        self.neighbours = config.neighbours
-        self.recall = nn.Linear(channels[-1] * height * width, config.latent) if config.recall else None
+        self.judge = nn.Linear(channels[-1] * height * width, 1)
         self.pieces = nn.Conv2d(channels[-2], 1, 1) if config.pieces and levels > 1 else None
         self.embed = ConditionVector(spec.conditions, channels[-1])
         self.embed_pieces = ConditionVector(spec.conditions, channels[-2]) if self.pieces is not None else None
         for layer in self.shrink:
             nn.init.normal_(layer.get_parameter("weight"), std=0.02)
 
-    def forward(self, images: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-        """N C H W -> for the whole and for pieces: realness N P, and features N P channels for the fit; float32.
-
-        And the flat features from which the noise of a made image is recalled.
-        """
+    def forward(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
+        """N C H W -> for the whole and for pieces: realness N P, and features N P channels for the fit; float32."""
         x = images
         views = []
         for index, (shrink, norm) in enumerate(zip(self.shrink, self.norms, strict=True)):
@@ -128,10 +122,7 @@ class Critic(nn.Module):
                 views.append((self.pieces(x).float().flatten(1), x.float().flatten(2).transpose(1, 2)))
         x = x.float()
         with torch.autocast(x.device.type, enabled=False):
-            flat = x.flatten(1)
-            near = nearness(flat)[:, None] * float(self.neighbours)
-            views.insert(0, (self.judge(torch.cat([flat, near], dim=1)), x.mean(dim=(2, 3))[:, None]))
-        return views, flat
+            return [(self.judge(x.flatten(1)), x.mean(dim=(2, 3))[:, None]), *views]
 
     def wishes(self, condition: Conditions) -> list[Tensor | None]:
         """The embedded condition for the whole and for pieces, N 1 channels."""
@@ -139,15 +130,10 @@ class Critic(nn.Module):
         return [part(condition)[:, None] if part else None for part in parts]
 
 
-def nearness(features: Tensor) -> Tensor:
-    """How close each row of N C lies to its nearest neighbour in the batch, as a logarithm, N.
-
-    It shows the critic at once when made images are all alike, also when only those of one condition are.
-    """
-    squares = features.square().sum(dim=1)
-    distances = squares[:, None] + squares[None] - 2 * features @ features.T
-    distances = distances + torch.diag(torch.full_like(squares, torch.inf))
-    return -torch.log(distances.amin(dim=1).clamp_min(0) / features.shape[1] + 1e-3)
+def _norm(kind: str, channels: int) -> nn.Module:
+    if kind == "batch":
+        return nn.BatchNorm2d(channels)
+    return nn.GroupNorm(1, channels) if kind == "layer" else nn.Identity()
 
 
 def scores(views: list[tuple[Tensor, Tensor]], wishes: Sequence[Tensor | None]) -> list[Tensor]:
@@ -162,21 +148,20 @@ def scores(views: list[tuple[Tensor, Tensor]], wishes: Sequence[Tensor | None]) 
 class Settings(FamilyConfig):
     """Settings of the pair."""
 
+    batch: int = setting(32, "images a step", ge=1, le=65536)
+    average: int = setting(1_000, "half-life of the running average of the weights, in images", ge=1)
     width: int = setting(64, "channels of the finest level; coarser levels have more", ge=4, le=512)
     latent: int = setting(100, "random numbers an image is made from", ge=2, le=4096)
     field: int = setting(16, "random numbers at every place of the small grid", ge=1, le=256)
     embedding: int = setting(64, "size of the vector that conditions become", ge=4, le=1024)
     loss: str = setting("logistic", "how real and made images are compared", choices=("logistic", "relativistic"))
     grain: float = setting(0.2, "how strongly each level starts to use noise of its own; 0 for none", ge=0, le=2)
-    pieces: float = setting(1.0, "weight of judging pieces of the image beside the whole; 0 for none", ge=0)
-    recall: float = setting(1.0, "weight of telling the noise from the image, against sameness; 0 for none", ge=0)
-    neighbours: float = setting(1.0, "how strongly the critic weighs that images of a batch are alike", ge=0)
-    normalise: bool = setting(True, "batch normalisation in the critic")
+    pieces: float = setting(0.5, "weight of judging pieces of the image beside the whole; 0 for none", ge=0)
+    normalise: str = setting("batch", "how the critic normalises", choices=("batch", "layer", "none"))
     penalty: str = setting("none", "penalty on the critic's slope", choices=("none", "exact", "difference"))
     gamma: float = setting(0.05, "weight of the penalty", ge=0)
     mismatch: float = setting(0.5, "weight of real images under a wrong condition, as examples of a bad fit", ge=0)
-    rate: float = setting(2e-4, "learning rate", gt=0, le=1)
-    final: float = setting(1.0, "share of the rate that is left at the end of the run", ge=0, le=1)
+    rate: float = setting(4e-4, "learning rate", gt=0, le=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +183,7 @@ class Gan(Family):
     def __init__(self, config: Settings, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
         super().__init__(config, spec)
         self.generator, self.critic = Generator(config, spec), Critic(config, spec)
-        optimizer = Optimizer(rate=config.rate, betas=(0.5, 0.999), schedule="cosine", final=config.final)
+        optimizer = Optimizer(rate=config.rate, betas=(0.5, 0.999))
         self.phases = (
             Phase(name="critic", trains=("critic",), optimizer=optimizer),
             Phase(name="generator", trains=("generator",), optimizer=optimizer),
@@ -223,7 +208,6 @@ class Gan(Family):
             count, device = len(batch.images), batch.images.device
             z = torch.randn(count, self.config.latent, generator=batch.generator, device=device)
             noises = [torch.randn(count, 1, *s, generator=batch.generator, device=device) for s in self.generator.sizes]
-            batch.memo["z"] = z
             field = torch.randn(
                 count, self.config.field, *self.generator.sizes[0], generator=batch.generator, device=device
             )
@@ -238,8 +222,7 @@ class Gan(Family):
     def _critic_loss(self, batch: Batch) -> Loss:
         fakes = self._fakes(batch).detach()
         wishes = self.critic.wishes(batch.condition)
-        real_views, _ = self.critic(batch.images)
-        made_views, recalled = self.critic(fakes)
+        real_views, made_views = self.critic(batch.images), self.critic(fakes)
         real, made = scores(real_views, wishes), scores(made_views, wishes)
         numbers = {"real": real[0].mean(), "made": made[0].mean()}
         if self.config.loss == "relativistic":
@@ -252,7 +235,6 @@ class Gan(Family):
             differs = (wishes[0] - wishes[0].roll(1, 0)).abs().amax(dim=2) > 0
             unfit = self._mean([F.softplus(score) * differs for score in scores(real_views, wrong)])
             total = total + self.config.mismatch * unfit
-        total = total + self._recall(recalled, batch, numbers)
         if self.config.penalty != "none":
             slope = self._slope(batch.images, batch) + self._slope(fakes, batch)
             numbers["slope"] = slope
@@ -265,35 +247,25 @@ class Gan(Family):
         if self.config.penalty == "exact":
             with torch.autocast(images.device.type, enabled=False):
                 at = images.detach().float().requires_grad_()
-                score = torch.stack([view.mean(dim=1) for view in scores(self.critic(at)[0], wishes)]).sum()
+                score = torch.stack([view.mean(dim=1) for view in scores(self.critic(at), wishes)]).sum()
                 (slope,) = torch.autograd.grad(score, at, create_graph=True)
                 return torch.as_tensor(slope.square().sum(dim=(1, 2, 3)).mean())
         step = 0.05  # 0.01 drowns in the rounding of bfloat16
+        images = images[: max(2, len(images) // 4)]
+        wishes = [None if wish is None else wish[: len(images)] for wish in wishes]
         shift = torch.randn(images.shape, generator=batch.generator, device=images.device)
-        near, here = (scores(self.critic(at)[0], wishes) for at in (images + step * shift, images))
+        near, here = (scores(self.critic(at), wishes) for at in (images + step * shift, images))
         change = torch.stack([(n.mean(dim=1) - h.mean(dim=1)) for n, h in zip(near, here, strict=True)]).sum(dim=0)
         return torch.as_tensor(change.square().mean() / step**2)
 
     def _generator_loss(self, batch: Batch) -> Loss:
         wishes = self.critic.wishes(batch.condition)
-        views, recalled = self.critic(self._fakes(batch))
-        made = scores(views, wishes)
+        made = scores(self.critic(self._fakes(batch)), wishes)
         if self.config.loss == "relativistic":
             with torch.no_grad():
-                real = scores(self.critic(batch.images)[0], wishes)
+                real = scores(self.critic(batch.images), wishes)
             made = [m - r for m, r in zip(made, real, strict=True)]
-        numbers: dict[str, Tensor] = {}
-        total = self._mean([F.softplus(-score) for score in made]) + self._recall(recalled, batch, numbers)
-        return Loss(total, numbers)
-
-    def _recall(self, features: Tensor, batch: Batch, numbers: dict[str, Tensor]) -> Tensor:
-        """How badly the noise can be told from the image: what keeps different noise from giving one image."""
-        if self.critic.recall is None:
-            return torch.zeros((), device=features.device)
-        with torch.autocast(features.device.type, enabled=False):
-            error = F.mse_loss(self.critic.recall(features.float()), batch.memo["z"])
-        numbers["forgotten"] = error
-        return self.config.recall * error
+        return Loss(self._mean([F.softplus(-score) for score in made]))
 
     def settle(self, batches: Iterable[Batch]) -> None:
         """Measure the batch statistics of the averaged generator anew; they are then part of the model."""

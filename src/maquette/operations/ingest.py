@@ -62,7 +62,7 @@ def _work(request: Ingest, workspace: Workspace) -> Iterator[Event]:
         raise UsageError(f"{own[0]} cannot be mixed with other sources", do="make a dataset of each")
     if not words or not all(words):
         raise UsageError("there is nothing to ingest", do="give a folder, an image or a Parquet file")
-    to = workspace.dataset_path(request.to or _name(words[0]))
+    to = workspace.dataset_path(request.to) if request.to else workspace.datasets / _name(words[0])
     if own:
         yield from _own(own[0], request, to)
         return
@@ -117,5 +117,5 @@ def _introduced(result: Result, workspace: Workspace) -> Result:
 
 
 def _name(word: str) -> str:
-    """A dataset's name after its source: photos.mq for some/photos."""
-    return f"{Path(word.removeprefix('drawn:')).absolute().stem}.mq"
+    """A dataset's name after its source: photos for some/photos."""
+    return Path(word.removeprefix("drawn:")).absolute().stem

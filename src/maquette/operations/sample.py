@@ -84,7 +84,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     options: Any = from_json(model.Options, request.dials, what=f"the dials of {run.facts.get('family')}")
     given = _given(request, model.spec)
     table = condition_table(run, model.spec)
-    to = workspace.images_path(request.to or run.path.name)
+    to = Path(request.to).expanduser() if request.to else workspace.images / run.path.name
     seeds = range(request.seed, request.seed + request.count)
     began = time.perf_counter()
     paths: list[Path] = []

@@ -51,10 +51,6 @@ class Workspace:
         """The folder of a run: a path given by hand as it is, else a name in the workspace."""
         return _place(self.runs, name_or_path, "run")
 
-    def images_path(self, name_or_path: str | os.PathLike[str]) -> Path:
-        """A folder of images: a path given by hand as it is, else a name in the workspace."""
-        return _place(self.images, name_or_path, "folder of images")
-
     def holds(self, path: str | os.PathLike[str]) -> bool:
         """Whether the path lies in the workspace."""
         return Path(os.path.abspath(path)).is_relative_to(self.home)
@@ -76,7 +72,7 @@ def _place(folder: Path, name_or_path: str | os.PathLike[str], what: str) -> Pat
     text = os.fspath(name_or_path)
     if not text.strip() or "\0" in text:
         raise UsageError(f"{text!r} is no name of a {what}", do="give a name or a path")
-    if _by_hand(text):
+    if _by_hand(text) or (os.path.lexists(text) and not os.path.lexists(folder / text)):
         return _expanded(text)
     if _UNSAFE.search(text) or _RESERVED.fullmatch(text) or text[0] in "- " or text[-1] in ". ":
         raise UsageError(
@@ -89,7 +85,7 @@ def _place(folder: Path, name_or_path: str | os.PathLike[str], what: str) -> Pat
 
 
 def _by_hand(text: str) -> bool:
-    """Whether this is a path that a person typed, not a name."""
+    """Whether this is a path that a person typed, not a name; photos.mq is a file's name, so it is a path."""
     separators = {"/", os.sep, os.altsep or "/"}
     path = Path(text)
     return (
@@ -97,5 +93,5 @@ def _by_hand(text: str) -> bool:
         or text[0] in ".~"
         or path.is_absolute()
         or bool(path.drive)
-        or os.path.lexists(text)
+        or path.suffix == ".mq"
     )
