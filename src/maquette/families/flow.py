@@ -109,6 +109,7 @@ def _channels(config: Settings, spec: DataSpec) -> list[int]:
 class Settings(FamilyConfig):
     """Settings of the flow."""
 
+    batch: int = setting(32, "images a step", ge=1, le=65536)
     width: int = setting(64, "channels of the finest level; coarser levels have more", ge=8, le=1024)
     levels: int = setting(3, "levels of the network, each half as fine as the one before", ge=1, le=6)
     depth: int = setting(2, "blocks at the coarsest level", ge=1, le=32)
@@ -117,7 +118,7 @@ class Settings(FamilyConfig):
     middle: float = setting(-0.8, "where most of the training lies between noise (below 0) and image", ge=-4, le=4)
     spread: float = setting(0.8, "how far the training spreads around that place", gt=0, le=4)
     withheld: float = setting(0.1, "share of training images that are learned without their condition", ge=0, lt=1)
-    rate: float = setting(1e-3, "learning rate", gt=0, le=1)
+    rate: float = setting(1.5e-3, "learning rate", gt=0, le=1)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,0 +1,91 @@
+"""Images come back, latents have the grid that was asked for, and labels reach the images that are made."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from maquette.core.condition import ConditionSpec
+from maquette.core.errors import DataError
+from maquette.core.noise import Noise
+from maquette.core.spec import Batch, DataSpec
+from maquette.families.autoencoder import Autoencoder, Dials, Settings, _edges
+
+KIND = ConditionSpec(name="kind", kind="label", classes=("dark", "light"))
+SPEC = DataSpec(height=16, width=16, mode="grey", conditions=(KIND,))
+
+
+def waves(count):
+    """Smooth waves of random phase, dark or light by label."""
+    generator = torch.Generator().manual_seed(0)
+    phase = 6.3 * torch.rand(count, 1, 1, 1, generator=generator)
+    kind = torch.arange(count) % 2
+    x = torch.linspace(0, 6.3, 16)
+    images = 0.3 * torch.sin(x + phase) + 0.3 * torch.cos(x[:, None] - phase) + (0.8 * kind - 0.4)[:, None, None, None]
+    return images, {"kind": kind}
+
+
+@pytest.fixture(scope="module")
+def trained() -> Autoencoder:
+    torch.manual_seed(0)
+    torch.set_num_threads(1)
+    family = Autoencoder(Settings(width=16, depth=1, components=4), SPEC)
+    optimizer = torch.optim.Adam(family.parameters(), 2e-3)
+    images, condition = waves(64)
+    for step in range(150):
+        rows = torch.randperm(64, generator=torch.Generator().manual_seed(step))[:32]
+        batch = Batch(images[rows], {"kind": condition["kind"][rows]}, torch.Generator().manual_seed(step))
+        optimizer.zero_grad()
+        family.loss(batch, "fit").total.backward()
+        optimizer.step()
+    with torch.no_grad():
+        family.settle([Batch(images[:32], {"kind": condition["kind"][:32]}, torch.Generator())] * 2)
+    return family.eval().requires_grad_(False)
+
+
+def test_images_come_back(trained):
+    images, _ = waves(64)
+    error = (trained.decode(trained.encode(images)) - images).square().mean()
+    assert error < 0.02 * images.var()
+
+
+def test_images_that_are_made_follow_the_label_and_differ(trained):
+    asked = torch.arange(64) % 2
+    *_, made = trained.sample(Noise(range(64)), {"kind": asked}, Dials())
+    light = made.mean(dim=(1, 2, 3)) > 0
+    assert (light == (asked == 1)).float().mean() >= 0.95
+    assert made[::2].std(dim=0).mean() > 0.1
+    *_, still = trained.sample(Noise(range(8)), {"kind": asked[:8]}, Dials(temperature=0.0))
+    assert len({tuple(image.flatten().tolist()) for image in still}) <= 4  # one image for each normal distribution
+
+
+def test_settling_on_nothing_changes_nothing():
+    family = Autoencoder(Settings(width=8), SPEC)
+    before = {name: value.clone() for name, value in family.mixture.state_dict().items()}
+    family.settle([])
+    assert all(torch.equal(value, before[name]) for name, value in family.mixture.state_dict().items())
+
+
+@pytest.mark.parametrize(
+    ("height", "width", "grid"),
+    [(8, 8, (4, 4)), (16, 16, (8, 8)), (32, 32, (8, 8)), (64, 64, (8, 8)), (32, 48, (8, 12)), (128, 128, (16, 16))],
+)
+def test_the_grid_of_latents(height, width, grid):
+    spec = DataSpec(height=height, width=width)
+    family = Autoencoder(Autoencoder.variant("nano", spec), spec)
+    images = torch.zeros(2, *spec.shape)
+    latents = family.encode(images)
+    assert latents.shape == (2, 4, *grid)
+    assert family.decode(latents).shape == images.shape
+
+
+def test_images_far_longer_than_wide_are_refused_in_words():
+    with pytest.raises(DataError, match="latents"):
+        Autoencoder(Settings(), DataSpec(height=8, width=4096))
+
+
+def test_edges_see_differences_and_not_levels():
+    error = torch.zeros(1, 1, 8, 8)
+    assert _edges(error + 3) == 0
+    error[..., 4:] = 1.0
+    assert _edges(error) == pytest.approx(1 / 7 + 1 / 3 + 1, rel=1e-5)
