@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import pytest
 import torch
-import toys
-from toys import IMAGES, again, begin, outcome
+from toys import IMAGES, PLACES, again, begin, outcome, spoil
 
 from maquette.core.errors import TrainingError
 from maquette.engine import train as loop
@@ -15,37 +12,6 @@ from maquette.engine.load import load
 from maquette.store.run import Run
 
 # Numbers that are not finite
-
-PLACES = ("loss", "gradient", "weight", "average", "optimizer")
-
-
-def spoil(trainer, place, when):
-    """From now on the trainer breaks at the steps for which `when(trainer)` is true."""
-    real_loss, real_step = trainer.family.loss, trainer.step
-
-    def loss(batch, phase):
-        found = real_loss(batch, phase)
-        if when(trainer) and place == "loss":
-            found.total = found.total * math.nan
-        return found
-
-    def step(progress):
-        (optimizer,) = trainer.optimizers.values()
-        now = when(trainer)
-        hook = optimizer.parameters[0].register_hook(lambda gradient: gradient * math.nan)
-        if not (now and place == "gradient"):
-            hook.remove()
-        numbers = real_step(progress)
-        hook.remove()
-        if now and place == "weight":
-            toys.not_a_number(optimizer.parameters[0])
-        if now and place == "average":
-            toys.not_a_number(trainer.averages.values[1][0])
-        if now and place == "optimizer":
-            toys.not_a_number(optimizer.adam.state[optimizer.parameters[0]]["exp_avg_sq"])
-        return numbers
-
-    trainer.family.loss, trainer.step = loss, step
 
 
 @pytest.mark.parametrize("step", [20, 59])

@@ -132,7 +132,7 @@ class Mute(Toy):
 def not_a_number(value: Tensor) -> None:
     """Spoil one number of a tensor."""
     with torch.no_grad():
-        value.reshape(-1)[-1:].fill_(math.nan)
+        value[tuple(size - 1 for size in value.shape)] = math.nan  # (a flat view of channels last would be a copy)
 
 
 def trainer_of(family, dataset, **plan) -> Trainer:
@@ -175,3 +175,36 @@ def outcome(run):
 
 def model_bytes(run):
     return {name: value.numpy().tobytes() for name, value in load(Run.open(run.path)).state_dict().items()}
+
+
+PLACES = ("loss", "gradient", "weight", "average", "optimizer")
+"""Where a number can break."""
+
+
+def spoil(trainer, place, when):
+    """From now on the trainer breaks at the steps for which `when(trainer)` is true."""
+    real_loss, real_step = trainer.family.loss, trainer.step
+
+    def loss(batch, phase):
+        found = real_loss(batch, phase)
+        if when(trainer) and place == "loss":
+            found.total = found.total * math.nan
+        return found
+
+    def step(progress):
+        optimizer = next(iter(trainer.optimizers.values()))
+        now = when(trainer)
+        hook = optimizer.parameters[0].register_hook(lambda gradient: gradient * math.nan)
+        if not (now and place == "gradient"):
+            hook.remove()
+        numbers = real_step(progress)
+        hook.remove()
+        if now and place == "weight":
+            not_a_number(optimizer.parameters[0])
+        if now and place == "average":
+            not_a_number(trainer.averages.values[1][0])
+        if now and place == "optimizer":
+            not_a_number(optimizer.adam.state[optimizer.parameters[0]]["exp_avg_sq"])
+        return numbers
+
+    trainer.family.loss, trainer.step = loss, step

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +34,10 @@ class Plan:
 def read_plan(run_facts: Mapping[str, Any], where: Path) -> Plan:
     """The plan kept in run.json, checked."""
     try:
-        return from_json(Plan, run_facts["plan"], what="the plan of the run")
+        plan = run_facts["plan"]
+        if missing := {field.name for field in dataclasses.fields(Plan)} - set(plan):
+            raise KeyError(sorted(missing)[0])
+        return from_json(Plan, plan, what="the plan of the run")
     except (MaquetteError, KeyError, TypeError, AttributeError) as error:
         raise RunError(
             f"run.json does not say how the run computes ({error})", where=where, do="train anew in another folder"

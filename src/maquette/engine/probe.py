@@ -55,7 +55,7 @@ class Choice:
 
     def sentence(self, device: str) -> str:
         """What was chosen, for people."""
-        where = f"{self.threads} threads" if device == "cpu" else device
+        where = f"{self.threads} thread{'s' if self.threads > 1 else ''}" if device == "cpu" else device
         layout = "channels last" if self.layout == "channels_last" else "channels first"
         gain = f", {self.rate / self.plain:.1f} times plain float32" if self.plain else ""
         compiled = ", compiled" if self.compiled else ""

@@ -57,7 +57,8 @@ def train(trainer: Trainer, run: Run, *, name: str, every: float = 60.0) -> Gene
 
 def save_model(trainer: Trainer, run: Run, name: str, model: Family) -> None:
     """Write the averaged model, so that the run can be sampled."""
-    facts = recipe(name, model)
+    # The recipe of the run names the parts that the model stands on.
+    facts = run.facts["recipe"] if "recipe" in run.facts else recipe(name, model)
     run.update(model_recipe=facts, images_seen=trainer.images)
     run.save_model(arrays(model.state_dict()), facts)
 
