@@ -22,3 +22,8 @@ def home(tmp_path_factory, monkeypatch):
     monkeypatch.setenv("MAQUETTE_HOME", str(folder))
     monkeypatch.delenv("MAQUETTE_DEBUG", raising=False)
     return folder
+
+
+# Tests say themselves when the machine counts as busy, whatever else runs beside them.
+if hasattr(os, "getloadavg"):
+    os.getloadavg = lambda: (0.0, 0.0, 0.0)

@@ -104,7 +104,10 @@ def test_half_the_threads_may_be_faster(machine):
     ways = {("float32", "contiguous", 4, False): (400.0, good), ("float32", "contiguous", 8, False): (100.0, good)}
     assert machine(Plan(threads=8), ways=ways).threads == 4
     assert machine(Plan(threads=2), ways=ways).threads == 2
-    assert not any(threads == 1 for *_, threads, _ in machine.asked)
+    alone = {("float32", "contiguous", 1, False): (400.0, good)}
+    assert machine(Plan(threads=2), ways=alone).threads == 1  # as on a machine where others are at work
+    machine(Plan(threads=1), ways=alone)
+    assert not any(threads == 0 for *_, threads, _ in machine.asked)
 
 
 def test_compiling_is_tried_only_when_there_is_time_for_it(machine, monkeypatch):
@@ -180,6 +183,13 @@ def test_the_same_question_is_asked_once(ask):
         assert ask(**changes)[1] is True
     assert len(ask.count) == 5
     assert ask(seconds=60.0)[1] is True  # a short time is no other question than none
+
+
+def test_what_a_busy_machine_says_is_not_kept(ask, monkeypatch):
+    monkeypatch.setattr(probing, "is_busy", lambda: True)
+    assert ask()[1] is False and ask()[1] is False and len(ask.count) == 2
+    monkeypatch.setattr(probing, "is_busy", lambda: False)
+    assert ask()[1] is False and ask()[1] is True and len(ask.count) == 3
 
 
 @pytest.mark.parametrize(

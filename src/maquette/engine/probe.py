@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import itertools
 import json
+import os
 import platform
 import shutil
 import time
@@ -70,7 +71,7 @@ def probe(make: Callable[[], Family], loader: Loader, plan: Plan, seconds: float
         found = _try(make, loader, dataclasses.replace(plan, **change), reference, slowest=best.rate / 3)
         if found > best.rate * 1.02:
             best = dataclasses.replace(best, **change, rate=found)
-    if plan.device == "cpu" and plan.threads >= 4:
+    if plan.device == "cpu" and plan.threads >= 2:  # threads that wait for each other lose on a busy machine
         found = _try(make, loader, _planned(plan, best, threads=plan.threads // 2), reference, slowest=best.rate / 3)
         if found > best.rate * 1.02:
             best = dataclasses.replace(best, threads=plan.threads // 2, rate=found)
@@ -199,9 +200,16 @@ def remembered(
     if isinstance(known.get(key), dict):
         with contextlib.suppress(MaquetteError):  # written by another version, or damaged
             return from_json(Choice, known[key], what="a remembered choice"), True
+    busy = is_busy()
     choice = probe(make, loader, plan, seconds)
-    write_json(file, {**_read(file), key: to_json(choice)})
+    if not busy:  # what is fastest beside other work may be slow without it
+        write_json(file, {**_read(file), key: to_json(choice)})
     return choice, False
+
+
+def is_busy() -> bool:
+    """Whether other programs keep this machine's processors at work, so that measuring it says little."""
+    return hasattr(os, "getloadavg") and os.getloadavg()[0] > 0.9 * (os.cpu_count() or 1)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -223,9 +231,13 @@ def _processor() -> str:
 
 
 def _quick_rate(make: Callable[[], Family], loader: Loader, plan: Plan) -> float:
-    """Images a second, roughly: the better of plain float32 and plain bfloat16."""
-    ways = ("float32",) if plan.device == "mps" else ("float32", "bfloat16")
-    return max(_measure(make, loader, dataclasses.replace(plan, precision=way), enough=0.3)[0] for way in ways)
+    """Images a second, roughly: the best of float32, bfloat16, and bfloat16 on half the threads."""
+    plans = [plan]
+    if plan.device != "mps":
+        plans.append(dataclasses.replace(plan, precision="bfloat16"))
+    if plan.device == "cpu" and plan.threads >= 2:
+        plans.append(dataclasses.replace(plan, precision="bfloat16", threads=plan.threads // 2))
+    return max(_measure(make, loader, way, enough=0.3)[0] for way in plans)
 
 
 def choose_scale(

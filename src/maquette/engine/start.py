@@ -18,7 +18,7 @@ from maquette.data.dataset import Dataset
 from maquette.data.loader import Loader
 from maquette.engine.load import build, default_config, load, rebuild, rebuild_checked, recipe
 from maquette.engine.plan import Plan, best_device, check_device, read_plan
-from maquette.engine.probe import choose_scale, remembered
+from maquette.engine.probe import choose_scale, is_busy, remembered
 from maquette.engine.train import save_model
 from maquette.engine.trainer import Trainer
 from maquette.families import REGISTRY
@@ -131,6 +131,8 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
         layout=choice.layout, threads=choice.threads, compiled=choice.compiled,
     )  # fmt: skip
     told.append(f"scale {scale}; {choice.sentence(device)}" + (" (measured before)" if known else ""))
+    if is_busy():
+        told.append("other programs are at work on this machine: training would see more images without them")
     family = make(config)
     if wish.origin is not None:
         told.append(_begin_with(family, wish.origin))

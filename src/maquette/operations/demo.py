@@ -40,7 +40,7 @@ def demo(request: Demo, workspace: Workspace) -> Iterator[Event]:
     data: Dataset = yield from _do("ingest", workspace, source=["starter"], to=str(dataset), size="32")
     yield Note(text=f"2 of 4: learning from {len(data.indices('train')):,} crops of 8 materials, for {request.time}")
     yield from _do(
-        "train", workspace, dataset=str(dataset), to=str(model), family="gan", time=request.time, seed=request.seed
+        "train", workspace, dataset=str(dataset), to=str(model), family="flow", time=request.time, seed=request.seed
     )
     yield Note(text="3 of 4: making new images of every material")
     labels = next(c.classes for c in data.spec.conditions if c.name == "label")
@@ -60,7 +60,7 @@ def demo(request: Demo, workspace: Workspace) -> Iterator[Event]:
         summary=f"Look at {sheet}: each row is one material, photographs on the left, made images on the right.",
         next=(
             f"maquette sample {model} --to {to / 'more'} --label {name} --count 64 --seed 100",
-            f"maquette sample {model} --to {to / 'typical'} --truncation 0.6",
+            f"maquette sample {model} --to {to / 'plainer'} --guidance 2",
             "maquette ingest FOLDER-OF-YOUR-IMAGES --to mine --size 32",
             "maquette train mine --time 10m",
         ),

@@ -73,6 +73,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     """Make images with a trained model: image k depends on the model, its seed and what was asked for alone."""
     from maquette.core.files import write_new
     from maquette.core.image import FORMATS, encode, save, sheet
+    from maquette.core.noise import SEED_LIMIT
     from maquette.core.settings import from_json, to_json
     from maquette.engine.load import load
     from maquette.engine.sample import draw, wishes
@@ -86,10 +87,12 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     table = condition_table(run, model.spec)
     to = Path(request.to).expanduser() if request.to else workspace.images / run.path.name
     seeds = range(request.seed, request.seed + request.count)
+    if seeds[-1] >= SEED_LIMIT:
+        raise UsageError(f"the last seed would be {seeds[-1]}", do=f"the largest is {SEED_LIMIT - 1}")
     began = time.perf_counter()
     paths: list[Path] = []
     first: list[NDArray[Any]] = []
-    records: list[str] = []
+    records: dict[str, str] = {}
     while len(paths) < len(seeds):
         # A stretch at a time, so that memory does not grow with the count.
         stretch = seeds[len(paths) : len(paths) + 1024]
@@ -101,7 +104,8 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
                 path = to / f"seed-{seed:08d}{FORMATS[request.format][1]}"
                 write_new(path, encode(picture, request.format))
                 asked = {s.name: s.describe(rows[s.name][done]) for s in model.spec.conditions}
-                records.append(json.dumps({"file": path.name, "seed": seed, "conditions": asked}, ensure_ascii=False))
+                record = {"file": path.name, "seed": seed, "conditions": asked}
+                records[path.name] = json.dumps(record, ensure_ascii=False)
                 paths.append(path)
                 if len(first) < 64:
                     first.append(picture)
@@ -130,12 +134,31 @@ def _words(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value if isinstance(value, (str, int, float)) else "image" for name, value in given.items()}
 
 
-def _write_records(to: Path, records: Sequence[str], facts: Mapping[str, Any]) -> None:
-    """One line an image, beside the images: its seed and what it was asked to be."""
+def _write_records(to: Path, records: Mapping[str, str], facts: Mapping[str, Any]) -> None:
+    """One line an image, beside the images: its seed and what it was asked to be.
+
+    What stands there about other images of the folder stays, each part under the head that says what made it.
+    """
     from maquette.core.files import write_bytes
 
+    path = to / "samples.jsonl"
+    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+    kept = [line for line in lines if _file_of(line) not in records]
+    last = zip(kept, [*kept[1:], _HEAD], strict=True)
+    kept = [line for line, after in last if not (line.startswith(_HEAD) and after.startswith(_HEAD))]
     head = json.dumps({"samples": facts}, ensure_ascii=False)
-    write_bytes(to / "samples.jsonl", ("\n".join([head, *records]) + "\n").encode())
+    write_bytes(path, ("\n".join([*kept, head, *records.values()]) + "\n").encode())
+
+
+_HEAD = '{"samples":'
+
+
+def _file_of(line: str) -> str | None:
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record.get("file") if isinstance(record, dict) else None
 
 
 def _given(request: Sample, spec: DataSpec) -> dict[str, Any]:
