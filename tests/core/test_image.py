@@ -175,3 +175,11 @@ def test_a_sheet_has_the_columns_and_scale_asked_for():
 def test_a_sheet_of_nothing_is_refused():
     with pytest.raises(UsageError, match="at least one"):
         images.sheet([])
+
+
+def test_names_stand_beside_the_rows_and_change_no_pixel_of_the_sheet():
+    tiles = [np.full((8, 8, 3), value, np.uint8) for value in (0, 80, 160, 240)]
+    plain, named = images.sheet(tiles, columns=2), images.sheet(tiles, columns=2, names=["brick", "fur"])
+    assert named.shape[0] == plain.shape[0] and named.shape[1] > plain.shape[1]
+    assert np.array_equal(named[:, -plain.shape[1] :], plain)
+    assert (named[:, : -plain.shape[1]] > 200).any()

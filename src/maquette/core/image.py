@@ -152,8 +152,13 @@ def load(path: Path) -> Image:
         return from_pil(picture)
 
 
-def sheet(images: Sequence[Image], *, columns: int | None = None, gap: int = 2, scale: int = 1) -> Image:
-    """Images side by side on a neutral ground; alpha over a checker. All images have one size."""
+def sheet(
+    images: Sequence[Image], *, columns: int | None = None, gap: int = 2, scale: int = 1, names: Sequence[str] = ()
+) -> Image:
+    """Images side by side on a neutral ground; alpha over a checker. All images have one size.
+
+    `names` are written beside the rows.
+    """
     if not len(images):
         raise UsageError("a sheet needs at least one image")
     tiles = [np.kron(convert(_on_checker(image), "rgb"), np.ones((scale, scale, 1), np.uint8)) for image in images]
@@ -164,7 +169,21 @@ def sheet(images: Sequence[Image], *, columns: int | None = None, gap: int = 2, 
     for index, tile in enumerate(tiles):
         top, left = (gap + (index // columns) * (height + gap), gap + (index % columns) * (width + gap))
         ground[top : top + height, left : left + width] = tile
-    return ground
+    return _with_names(ground, names, height + gap) if names else ground
+
+
+def _with_names(ground: Image, names: Sequence[str], pitch: int) -> Image:
+    """The sheet with a column of names on its left, one a row."""
+    from PIL import Image as Pillow
+    from PIL import ImageDraw, ImageFont
+
+    font = ImageFont.load_default(size=14)
+    width = 16 + max(int(font.getlength(name)) for name in names)
+    picture = Pillow.new("RGB", (width + ground.shape[1], ground.shape[0]), (118, 118, 118))
+    picture.paste(to_pil(ground), (width, 0))
+    for row, name in enumerate(names):
+        ImageDraw.Draw(picture).text((8, row * pitch + pitch // 2), name, (255, 255, 255), font, anchor="lm")
+    return np.asarray(picture)
 
 
 def _on_checker(image: Image) -> Image:

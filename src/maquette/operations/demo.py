@@ -89,4 +89,4 @@ def _compare(data: Dataset, labels: tuple[str, ...], made: list[Any], path: Path
     for number in range(len(labels)):
         real = data.images(held[known == number][:EACH])
         rows += [*real, gap, *made[number][:EACH]]
-    return save(sheet(rows, columns=2 * EACH + 1, scale=2), path)
+    return save(sheet(rows, columns=2 * EACH + 1, scale=2, names=labels), path)
