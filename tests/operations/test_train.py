@@ -46,7 +46,8 @@ def command(workspace, data):
     """The events of one and the same command, as they come."""
 
     def command(**changes):
-        values = {"dataset": str(data.path), "to": "mine", "family": "oracle", "images": IMAGES, "set": ["batch=8"]}
+        values = {"dataset": str(data.path), "to": "mine", "family": "oracle", "scale": "nano"}
+        values |= {"images": IMAGES, "set": ["batch=8"]}
         return table.run("train", workspace, {**values, **changes})
 
     return command
@@ -314,7 +315,7 @@ def test_a_probe_is_asked_once_and_its_choice_kept(data, home, monkeypatch):
     assert choices[0] == choices[1] and choices[0]["rate"] > 0
     told = [" ".join(event.text for event in of_kind(events, "note")) for events in (first, second)]
     assert "(measured before)" not in told[0] and "(measured before)" in told[1]
-    assert np.isfinite(list(json.loads((home / "probes.json").read_text()).values())[0]["plain"])
+    assert np.isfinite(next(iter(json.loads((home / "probes.json").read_text()).values()))["plain"])
 
 
 def test_with_a_time_it_ends_at_about_its_time(data, workspace):

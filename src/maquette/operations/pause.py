@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from maquette.core.errors import RunError
 from maquette.core.event import Event, Result
 from maquette.core.settings import argument
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
+    from maquette.store.run import Run
     from maquette.store.workspace import Workspace
 
 
@@ -27,6 +29,22 @@ def pause(request: Pause, workspace: Workspace) -> Iterator[Event]:
     from maquette.store.run import Run
 
     run = Run.open(workspace.run_path(request.run))
+    if not _at_work(run):
+        raise RunError("nothing is training this run now", where=run.path, do="there is nothing to pause")
     run.ask_pause()
     summary = f"{run.path} was asked to save and stop; it does so within a few seconds."
     yield Result(verb="pause", facts={"run": str(run.path)}, value=run, summary=summary)
+
+
+def _at_work(run: Run) -> bool:
+    """Whether somebody holds the lock of the run."""
+    from maquette.store.lock import Held, file_lock
+
+    path = run.path / ".lock"
+    if not path.exists():
+        return False
+    try:
+        with file_lock(path):
+            return False
+    except Held:
+        return True

@@ -142,12 +142,14 @@ def _write_records(to: Path, records: Mapping[str, str], facts: Mapping[str, Any
     from maquette.core.files import write_bytes
 
     path = to / "samples.jsonl"
-    lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-    kept = [line for line in lines if _file_of(line) not in records]
-    last = zip(kept, [*kept[1:], _HEAD], strict=True)
-    kept = [line for line, after in last if not (line.startswith(_HEAD) and after.startswith(_HEAD))]
-    head = json.dumps({"samples": facts}, ensure_ascii=False)
-    write_bytes(path, ("\n".join([*kept, head, *records.values()]) + "\n").encode())
+    lines = path.read_text("utf-8", errors="replace").rstrip("\n").split("\n") if path.exists() else []
+    kept: list[str] = []
+    for line in [*lines, json.dumps({"samples": facts}, ensure_ascii=False)]:
+        if line.startswith(_HEAD) and kept and kept[-1].startswith(_HEAD):
+            kept.pop()  # nothing is left under that head
+        if _file_of(line) not in records:
+            kept.append(line)
+    write_bytes(path, ("\n".join([*kept, *records.values()]) + "\n").encode())
 
 
 _HEAD = '{"samples":'
@@ -156,9 +158,10 @@ _HEAD = '{"samples":'
 def _file_of(line: str) -> str | None:
     try:
         record = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
-    return record.get("file") if isinstance(record, dict) else None
+    file = record.get("file") if isinstance(record, dict) else None
+    return file if isinstance(file, str) else None
 
 
 def _given(request: Sample, spec: DataSpec) -> dict[str, Any]:
