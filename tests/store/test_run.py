@@ -18,6 +18,7 @@ from hypothesis import given
 from scenarios import state
 
 from maquette.core.errors import ModelFileError, RunError
+from maquette.store import disk
 from maquette.store.digest import file_digest
 from maquette.store.run import Run, State
 from maquette.store.weights import schema_of
@@ -59,6 +60,23 @@ def test_a_run_says_what_it_was_made_with(tmp_path):
     made.update(images_seen=640)
     assert Run.open(path).facts["images_seen"] == made.facts["images_seen"] == 640
     assert json.loads((path / "run.json").read_text(encoding="utf-8"))["name"] == "größe"
+
+
+def test_people_can_read_the_facts(run):
+    run.update(name="größe", list=[1])
+    text = (run.path / "run.json").read_text(encoding="utf-8")
+    assert text.startswith('{\n  "kind": "maquette run",\n  "version": 1,\n') and '\n  "name": "größe",\n' in text
+    run.update(source="/photos/\udcff")
+    assert '\n  "list": [\n    1\n  ],\n' in (run.path / "run.json").read_text(encoding="utf-8")
+
+
+def test_facts_that_are_too_large_are_not_read(run, monkeypatch):
+    size = (run.path / "run.json").stat().st_size
+    monkeypatch.setattr(disk, "MAX_JSON", size)
+    assert Run.open(run.path).facts["family"] == "gan"
+    monkeypatch.setattr(disk, "MAX_JSON", size - 1)
+    with pytest.raises(RunError, match="too large"):
+        Run.open(run.path)
 
 
 def test_facts_changed_by_another_are_kept(run):
