@@ -176,7 +176,7 @@ class Gan(Family):
 
     Config: ClassVar[type[FamilyConfig]] = Settings
     Options: ClassVar[type] = Dials
-    summary = "Generator and critic: sharp images after minutes; the first choice for most."
+    summary = "Generator and critic: sharp images in one pass, the fastest to sample; watch its sheets on long runs."
     accepts: ClassVar[frozenset[Kind]] = frozenset({"label", "number", "text"})
     averaged = ("generator",)
 

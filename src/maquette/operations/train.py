@@ -42,7 +42,7 @@ class Train:
 
     dataset: str = argument("the dataset to learn from")
     to: str = setting("", "the run: a name, or a folder; the dataset's and the family's name when left out", form="RUN")
-    family: str = setting("gan", "the kind of model")
+    family: str = setting("flow", "the kind of model")
     time: float | None = setting(
         None, "how long to train, such as 90s, 10m or 1h30m", read=parse_seconds, gt=0, form="TIME"
     )
