@@ -137,7 +137,7 @@ class Yard:
         return {
             "dataset": str(self.place / "data.mq"), "to": str(run), "family": case.family, "scale": "nano",
             "images": case.steps * case.batch, "set": (f"batch={case.batch}", *case.settings), "save_every": 0.06,
-            "given": ("label",), **self.given,
+            "given": ("label",), "seed": 5, **self.given,
         }  # fmt: skip
 
     def start(self, run: Path, at: tuple[int, int] | None = None) -> Child:

@@ -204,3 +204,48 @@ def test_a_model_written_in_channels_last_is_the_same_model(shapes, tmp_path):
     assert list(loop.train(trainer, run, name="oracle")) == []
     for name, value in found[0].items():
         torch.testing.assert_close(found[1][name], value)
+
+
+def test_a_model_is_loaded_without_torchs_compiler(trained):
+    """Loading that takes longer than everything else `sample` does."""
+    import subprocess
+    import sys
+
+    code = (
+        "import sys; from maquette.engine.load import load; from maquette.store.run import Run; "
+        f"load(Run.open({str(trained)!r})); print(sorted(name for name in sys.modules if name == 'torch._dynamo'))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_what_a_model_makes_is_counted_before_it_is_made():
+    from maquette.engine.limit import Allowance
+
+    makers = [
+        lambda: torch.empty(10, 100), lambda: torch.zeros((10, 100)), lambda: torch.ones(size=(1000,)),
+        lambda: torch.full((10, 10, 10), 3.0), lambda: torch.randn(1000), lambda: torch.rand(10, 100),
+        lambda: torch.nn.Linear(1000, 1, bias=False), lambda: torch.zeros(500, dtype=torch.float64),
+        lambda: torch.nn.Embedding(10, 100), lambda: torch.eye(10, 100),
+        lambda: torch.nn.Conv2d(10, 100, 1, bias=False),
+    ]  # fmt: skip
+    for make in makers:
+        with Allowance(4000) as allowance:
+            make()
+        assert allowance.left == 0
+        with pytest.raises(ValueError, match="more memory than its file can fill"), Allowance(3999):
+            make()
+    with Allowance(8):  # one number twice: a scalar has the size ()
+        torch.zeros(())
+        torch.empty((), dtype=torch.int32)
+
+
+def test_random_weights_are_not_drawn_when_they_are_overwritten_at_once():
+    from maquette.engine.limit import Allowance
+
+    state = torch.random.get_rng_state()
+    with Allowance(2**20):
+        layer = torch.nn.Conv2d(3, 8, 3)
+        torch.nn.init.orthogonal_(layer.weight)
+        torch.nn.init.xavier_uniform_(layer.weight)
+    assert torch.equal(torch.random.get_rng_state(), state)

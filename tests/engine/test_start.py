@@ -11,7 +11,7 @@ import torch
 
 from maquette.core.condition import ConditionSpec
 from maquette.core.errors import ConditionError, DataError, MaquetteError, RunError, UsageError
-from maquette.core.spec import DataSpec
+from maquette.core.spec import DataSpec, Phase
 from maquette.data.dataset import Dataset, Writer
 from maquette.engine import start as starting
 from maquette.engine import train as loop
@@ -275,6 +275,58 @@ def test_a_family_stands_on_a_run_or_on_a_part_of_its_own(begin, toy, tmp_path):
     assert all(torch.equal(model.base.state_dict()[name], value) for name, value in trained.items())
     own = begin(dataclasses.replace(standing, on=None), to="own")
     assert own.trainer.family.base.config.width == REGISTRY.get("toy").variant("micro", own.trainer.family.spec).width
+
+
+def test_a_part_may_stand_on_a_part_itself(begin, toy, tmp_path):
+    for name, on in (("toy", None), ("standing", "toy"), ("standing", "standing")):
+        to = "twice" if on == "standing" else name
+        session = begin(Wish(family=name, images=16, scale="nano", on=on and tmp_path / on), to=to)
+        list(loop.train(session.trainer, session.run, name=name))
+    assert session.load_model().base.base.config.width == 4
+
+
+def test_a_part_must_be_able_to_do_what_is_needed_of_it(begin, toy, tmp_path):
+    session = begin()
+    list(loop.train(session.trainer, session.run, name="oracle"))
+    with pytest.raises(UsageError, match=r"standing stands on one that encodes, and oracle does not.*family toy"):
+        begin(Wish(family="standing", images=80, on=tmp_path / "run"), to="standing")
+
+
+def test_the_probe_leaves_the_parts_as_they_were(shapes, toy, tmp_path, monkeypatch):
+    class Along(toy.Standing):
+        """Trains its part too."""
+
+        def __init__(self, config, spec, parts=None):
+            super().__init__(config, spec, parts)
+            self.phases = (Phase(name="fit"),)
+
+        def repair(self, images):
+            return self.base.repair(super().repair(images))
+
+    monkeypatch.setitem(REGISTRY._loaded, "along", Along)
+    wish = Wish(family="along", images=80, scale="nano")
+    weights = []
+    for name in ("one", "two"):  # the first is measured, the second remembered
+        session = start(shapes, tmp_path / name, wish, probes=tmp_path / "probes.json")
+        weights.append(session.trainer.family.state_dict())
+    assert "(measured before)" in " ".join(session.told)
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+
+
+@pytest.mark.parametrize("how", ["seed", "from", "on"])
+def test_killed_before_the_first_checkpoint_it_begins_as_it_began(begin, toy, tmp_path, how):
+    session = begin(Wish(family="toy", images=80, scale="nano", seed=3), to="first")
+    list(loop.train(session.trainer, session.run, name="toy"))
+    wish = {
+        "seed": Wish(family="toy", images=80, scale="nano", seed=7),
+        "from": Wish(family="toy", images=80, scale="nano", seed=7, origin=tmp_path / "first"),
+        "on": Wish(family="standing", images=80, scale="nano", seed=7, on=tmp_path / "first"),
+    }[how]
+    begun = begin(wish, to="run")
+    again = begin(wish, to="run")
+    assert again.run.checkpoints() == []
+    expected = begun.trainer.tensors()
+    assert all(torch.equal(value, expected[name]) for name, value in again.trainer.tensors().items())
 
 
 # The size of the model

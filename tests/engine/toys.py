@@ -58,6 +58,12 @@ class Toy(Family):
     def appetite(cls, scale: str, spec: Any) -> int:
         return {"nano": 0, "micro": 1_000, "small": 100_000, "base": 10_000_000}[scale]
 
+    def encode(self, images: Tensor) -> Tensor:
+        return self.first(images)
+
+    def decode(self, latents: Tensor) -> Tensor:
+        return self.last(torch.tanh(latents))
+
     def repair(self, images: Tensor) -> Tensor:
         return self.last(torch.tanh(self.first(images))).float()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ from torch import Tensor
 from maquette.core.errors import MaquetteError, ModelFileError
 from maquette.core.settings import from_json, to_json
 from maquette.core.spec import DataSpec, Scale
+from maquette.engine.limit import SLACK, Allowance
 from maquette.engine.plan import check_device
 from maquette.families import REGISTRY
 from maquette.families.family import Family, FamilyConfig
-from maquette.store.run import Run
+from maquette.store.run import MODEL_FILE, Run
 
 FORMAT = 1
-_LARGEST = 2**33  # bytes of weights: no honest model of this program is larger
+LARGEST = 2**33
+"""Bytes of weights: no honest model of this program is larger."""
 
 
 def seed_of(*words: int | str) -> int:
@@ -61,23 +63,15 @@ def rebuild(facts: Mapping[str, Any]) -> Family:
     return build(str(facts["family"]), config, DataSpec.from_json(facts["spec"]), parts)
 
 
-def rebuild_checked(facts: Any, where: Path) -> tuple[Family, dict[str, tuple[str, tuple[int, ...]]]]:
-    """As `rebuild`, for facts that may be hostile: (a family without memory, its schema), or a ModelFileError.
-
-    It is built without memory, so that a config cannot ask for more than the file really holds.
-    """
+def rebuild_within(facts: Any, where: Path, most: int = LARGEST) -> Family:
+    """As `rebuild`, for facts that may be hostile and weights that follow at once: in so many bytes, or an error."""
     try:
-        with torch.device("meta"):
-            family = rebuild(facts)
-        expected = schema(family)
-        size = sum(_bytes(kind, shape) for kind, shape in expected.values())
+        with Allowance(most):
+            return rebuild(facts)
     except (MaquetteError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, OverflowError) as error:
         raise ModelFileError(
             f"the model that run.json describes cannot be built ({error})", where=where, do="train it again"
         ) from None
-    if size > _LARGEST:
-        raise ModelFileError("the model would be larger than 8 GB", where=where, do="check where it came from")
-    return family, expected
 
 
 def default_config(name: str, scale: Scale, spec: DataSpec, changes: Mapping[str, Any]) -> FamilyConfig:
@@ -111,18 +105,11 @@ def schema(family: Family) -> dict[str, tuple[str, tuple[int, ...]]]:
 def load(run: Run, *, device: str = "cpu") -> Family:
     """The run's model, ready to sample."""
     check_device(device)
-    facts = run.facts.get("model_recipe")
-    if facts is None:
+    facts, file = run.facts.get("model_recipe"), run.path / MODEL_FILE
+    if facts is None or not file.exists():
         raise ModelFileError("this run has no model yet", where=run.path, do="train it first")
-    _, expected = rebuild_checked(facts, run.path)
-    values, _ = run.model(expected)
-    family = rebuild(facts)
+    # A hostile config must not ask for more than the file really holds.
+    family = rebuild_within(facts, run.path, min(LARGEST, 2 * file.stat().st_size + SLACK))
+    values, _ = run.model(schema(family))
     fill(family, values)
     return family.to(device).eval().requires_grad_(False)
-
-
-def _bytes(kind: str, shape: Iterable[int]) -> int:
-    size = int(torch.empty((), dtype=getattr(torch, kind)).element_size())
-    for side in shape:
-        size *= side
-    return size

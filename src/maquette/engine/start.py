@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,13 +17,13 @@ from maquette.core.settings import to_json
 from maquette.core.spec import SCALES, DataSpec, Tile
 from maquette.data.dataset import Dataset
 from maquette.data.loader import Loader
-from maquette.engine.load import build, default_config, load, rebuild, rebuild_checked, recipe
+from maquette.engine.load import build, default_config, load, rebuild_within, recipe
 from maquette.engine.plan import Plan, best_device, check_device, read_plan
 from maquette.engine.probe import choose_scale, is_busy, remembered
 from maquette.engine.train import save_model
 from maquette.engine.trainer import Trainer
 from maquette.families import REGISTRY
-from maquette.families.family import Family
+from maquette.families.family import Encodes, Family, Predicts, Scores
 from maquette.store.run import Run
 
 
@@ -112,10 +113,11 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
         raise UsageError(what, where=dataset.path, do="add images to the dataset")
     device = best_device() if wish.device == "auto" else check_device(wish.device)
     plan = Plan(images=wish.images or 1, seed=wish.seed, device=device, threads=torch.get_num_threads())
-    parts, part_names = _parts(wish, spec)
+    parts, part_recipes = _parts(wish, spec)
 
     def make(config: Any) -> Family:
-        return build(wish.family, config, spec, parts, wish.seed)
+        # Parts are copied, because a probe trains what it is given.
+        return build(wish.family, config, spec, copy.deepcopy(parts), wish.seed)
 
     if wish.scale != "auto" and wish.scale not in SCALES:
         raise UsageError(f"there is no scale {wish.scale!r}", do=nearest(wish.scale, [*SCALES, "auto"]))
@@ -133,13 +135,10 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
     told.append(f"scale {scale}; {choice.sentence(device)}" + (" (measured before)" if known else ""))
     if is_busy():
         told.append("other programs are at work on this machine: training would see more images without them")
-    family = make(config)
-    if wish.origin is not None:
-        told.append(_begin_with(family, wish.origin))
+    family = _begin_with(make(config), wish, told)
     facts = {
         "maquette": "run", "wish": _wish_facts(wish, dataset), "family": wish.family, "scale": scale,
-        "dataset": dataset_facts(dataset),
-        "recipe": recipe(wish.family, family, {n: (part_names[n], p) for n, p in parts.items()}),
+        "dataset": dataset_facts(dataset), "recipe": {**recipe(wish.family, family), "parts": part_recipes},
         "plan": to_json(plan), "choice": to_json(choice),
     }  # fmt: skip
     trainer = Trainer(family, loader, plan)
@@ -151,32 +150,46 @@ def dataset_facts(dataset: Dataset) -> dict[str, Any]:
     return {"name": dataset.name, "path": str(dataset.path.absolute()), "digest": dataset.digest}
 
 
-def _parts(wish: Wish, spec: DataSpec) -> tuple[dict[str, Family], dict[str, str]]:
-    """The parts that the family stands on: from the run given by --on, or new ones to be trained along."""
+def _parts(wish: Wish, spec: DataSpec) -> tuple[dict[str, Family], dict[str, Any]]:
+    """The parts that the family stands on, and their recipes: the run given by --on, or new ones."""
     needs = REGISTRY.get(wish.family).needs
     if wish.on is not None and not needs:
         raise UsageError(f"the family {wish.family} does not stand on another run", do="leave out --on")
     parts: dict[str, Family] = {}
-    names: dict[str, str] = {}
+    recipes: dict[str, Any] = {}
     for name, need in needs.items():
         if wish.on is not None:
             run = Run.open(wish.on)
-            parts[name], names[name] = load(run), str(run.facts["family"])
+            parts[name] = load(run)
+            recipes[name] = run.facts["model_recipe"]
+            if not isinstance(parts[name], _POWERS[need.provides]):
+                other = recipes[name]["family"]
+                raise UsageError(
+                    f"the family {wish.family} stands on one that {need.provides}, and {other} does not",
+                    where=wish.on, do=f"give a run of the family {need.default}, or leave out --on",
+                )  # fmt: skip
         else:
             config = REGISTRY.get(need.default).variant("micro", spec)
-            parts[name], names[name] = build(need.default, config, spec, {}, wish.seed), need.default
-    return parts, names
+            parts[name] = build(need.default, config, spec, {}, wish.seed)
+            recipes[name] = recipe(need.default, parts[name])
+    return parts, recipes
 
 
-def _begin_with(family: Family, origin: Path) -> str:
-    """Take over every weight of another run that has the same name and shape."""
-    have = load(Run.open(origin)).state_dict()
+_POWERS: Mapping[str, type] = {"encodes": Encodes, "scores": Scores, "predicts": Predicts}
+
+
+def _begin_with(family: Family, wish: Wish, told: list[str]) -> Family:
+    """Take over every weight of the run given by --from that has the same name and shape."""
+    if wish.origin is None:
+        return family
+    have = load(Run.open(wish.origin)).state_dict()
     own = family.state_dict()
     same = {name: value for name, value in have.items() if name in own and own[name].shape == value.shape}
     if not same:
-        raise RunError("none of its weights fit this model", where=origin, do="use the same family and scale")
+        raise RunError("none of its weights fit this model", where=wish.origin, do="use the same family and scale")
     family.load_state_dict(same, strict=False)
-    return f"began with {len(same)} of {len(own)} weights of {origin}"
+    told.append(f"began with {len(same)} of {len(own)} weights of {wish.origin}")
+    return family
 
 
 def _wish_facts(wish: Wish, dataset: Dataset) -> dict[str, Any]:
@@ -210,12 +223,14 @@ def _go_on(run: Run, dataset: Dataset, wish: Wish) -> Session:
                 f"this run was begun with {_spoken(key, before)}, not {_spoken(key, value)}",
                 where=run.path, do="give the same arguments to go on, or another name with --to",
             )  # fmt: skip
-    rebuild_checked(run.facts.get("recipe"), run.path)
     check_device(plan.device)
-    family = rebuild(run.facts["recipe"])
-    names = [condition.name for condition in family.spec.conditions]
-    loader = Loader(dataset, "train", names, plan.seed)
-    return Session(run, Trainer(family, loader, plan), wish.family, [])
+    family = rebuild_within(run.facts.get("recipe"), run.path)
+    told: list[str] = []
+    if not run.checkpoints():  # killed before the first: begin as it began
+        family = build(wish.family, family.config, family.spec, _parts(wish, family.spec)[0], wish.seed)
+        family = _begin_with(family, wish, told)
+    loader = Loader(dataset, "train", [condition.name for condition in family.spec.conditions], plan.seed)
+    return Session(run, Trainer(family, loader, plan), wish.family, told)
 
 
 def _spoken(key: str, value: Any) -> str:
