@@ -149,7 +149,7 @@ class Settings(FamilyConfig):
     """Settings of the pair."""
 
     batch: int = setting(32, "images a step", ge=1, le=65536)
-    average: int = setting(4_000, "half-life of the running average of the weights, in images", ge=1)
+    average: int = setting(1_000, "half-life of the running average of the weights, in images", ge=1)
     width: int = setting(64, "channels of the finest level; coarser levels have more", ge=4, le=512)
     latent: int = setting(100, "random numbers an image is made from", ge=2, le=4096)
     field: int = setting(16, "random numbers at every place of the small grid", ge=1, le=256)
@@ -161,7 +161,7 @@ class Settings(FamilyConfig):
     penalty: str = setting("none", "penalty on the critic's slope", choices=("none", "exact", "difference"))
     gamma: float = setting(0.05, "weight of the penalty", ge=0)
     mismatch: float = setting(0.5, "weight of real images under a wrong condition, as examples of a bad fit", ge=0)
-    rate: float = setting(2e-4, "learning rate", gt=0, le=1)
+    rate: float = setting(4e-4, "learning rate", gt=0, le=1)
 
 
 @dataclass(frozen=True, kw_only=True)
