@@ -56,7 +56,7 @@ class Report:
         if "{longest}" in more:
             more = more.format(longest=f"{max(trial.seconds for trial in done):.2f}")
         print(
-            f"{what:38} {killed:4} kills, {inside:3} inside a save, {len(done) - len(wrong):4} of {len(done):4} runs "
+            f"{what:40} {killed:4} kills, {inside:3} inside a save, {len(done) - len(wrong):4} of {len(done):4} runs "
             f"exact, {len(wrong)} failed, {time.monotonic() - began:6.1f} s, seed {self.seed}{more}",
             flush=True,
         )
@@ -67,6 +67,28 @@ class Report:
         return done
 
 
+def dice_of(case: kills.Case, seed: int) -> random.Random:
+    """The chances of one case: the same whatever the other cases do."""
+    return random.Random(f"{seed} {case.name}")
+
+
+def others(yard: kills.Yard, report: Report, number: int, quick: bool) -> None:
+    """What is not a plain kill: signals, numbers that break, and the clock."""
+    case, count = yard.case, 1 if quick else 3
+    ended = report.line(
+        f"{case.name}, SIGTERM", kills.terminate_trials(yard, 1 if quick else 10), ", longest {longest} s"
+    )
+    report.failed = report.failed or max(trial.seconds for trial in ended) > PROMISED_SECONDS
+    for index in range(1 if quick else len(kills.PLACES)):
+        broken = kills.broken_yard(case, yard.place, yard.dice, index + number)
+        broken.measure(1)
+        name = kills.PLACES[(index + number) % len(kills.PLACES)]
+        report.line(f"{case.name}, {name} not finite", kills.kill_trials(broken, count))
+    timed = kills.timed_yard(case, yard.place, yard.dice)
+    timed.measure(1)
+    report.line(f"{case.name}, with --time", kills.kill_trials(timed, count))
+
+
 def main() -> int:
     """Try everything and print what came of it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -74,7 +96,8 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="one trial of each kind")
     parser.add_argument("--seed", type=int, default=SEED)
     arguments = parser.parse_args()
-    quick, cases, report = arguments.quick, kills.cases(), Report(arguments.seed)
+    quick, report = arguments.quick, Report(arguments.seed)
+    cases = kills.cases(quick)
     count = 1 if quick else -(-arguments.count // len(cases))
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout
     print(
@@ -83,32 +106,17 @@ def main() -> int:
     )
     with tempfile.TemporaryDirectory(dir=fast_folder()) as folder:
         place = Path(folder)
-        for case in cases:
-            dice = random.Random(f"{arguments.seed} {case.name}")
-            yard = kills.Yard(case, place / case.family, dice)
-            yard.measure()
-            report.line(case.name, kills.kill_trials(yard, count, 1.0 if quick else 0.5))
+        yards = [kills.Yard(case, place / case.family, dice_of(case, arguments.seed)) for case in cases]
+        for yard in yards:
+            yard.measure(1 if quick else 2)
+            report.line(yard.case.name, kills.kill_trials(yard, count, 1.0 if quick else 0.5))
         total, inside = report.kills, report.inside
         print(f"together {total} kills, {inside} of them inside a save")
         if not quick and 3 * inside < total:
             print("    too few of them inside a save")
             report.failed = True
-        for number, case in enumerate(cases[:1] if quick else cases):
-            dice = random.Random(f"{arguments.seed} {case.name} otherwise")
-            yard = kills.Yard(case, place / case.family, dice)
-            yard.measure()
-            ended = report.line(
-                f"{case.name}, SIGTERM", kills.terminate_trials(yard, 1 if quick else 10), ", the longest {longest} s"
-            )
-            report.failed = report.failed or max(trial.seconds for trial in ended) > PROMISED_SECONDS
-            for index in range(1 if quick else len(kills.PLACES)):
-                yard = kills.broken_yard(case, place / case.family, dice, index + number)
-                yard.measure()
-                name = kills.PLACES[(index + number) % len(kills.PLACES)]
-                report.line(f"{case.name}, {name} not finite", kills.kill_trials(yard, 1 if quick else 3))
-            yard = kills.timed_yard(case, place / case.family, dice)
-            yard.measure()
-            report.line(f"{case.name}, with --time", kills.kill_trials(yard, 1 if quick else 5))
+        for number, yard in enumerate(yards[:1] if quick else yards):
+            others(yard, report, number, quick)
     return int(report.failed)
 
 

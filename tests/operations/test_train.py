@@ -188,6 +188,16 @@ def test_there_is_nothing_to_pause_when_nobody_trains(command, workspace):
     assert not run_of(workspace).pause_asked()
 
 
+def test_stopped_while_the_machine_is_measured_nothing_is_left(command, workspace, monkeypatch):
+    def interrupted(*args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(starting, "remembered", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        list(command())
+    assert not (workspace.runs / "mine").exists()
+
+
 def test_two_cannot_train_one_run(command, workspace):
     first = command()
     for event in first:
