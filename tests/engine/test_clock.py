@@ -8,7 +8,7 @@ import pytest
 from toys import again, begin, outcome
 
 from maquette.engine import train as loop
-from maquette.engine.schedule import CORRECTIONS
+from maquette.engine.schedule import CORRECTIONS, OVER
 
 # The clock
 
@@ -83,3 +83,17 @@ def test_decisions_are_on_the_disk_before_they_are_followed(shapes, tmp_path, mo
     run.decide = decide
     list(timed(trainer, run, watch, lambda step: 1.5))
     assert followed == run.decisions()
+
+
+def test_a_machine_that_becomes_very_slow_between_two_points_does_not_keep_the_run_going(shapes, tmp_path, monkeypatch):
+    watch = Watch(monkeypatch)
+    # 60 steps in 60 seconds, until from the 20th step on (between the points .25 and .45) each takes 30 seconds.
+    trainer, run = begin(shapes, tmp_path / "run", plan={"seconds": 60.0})
+    steps = list(timed(trainer, run, watch, lambda step: 1.0 if step.images < 160 else 30.0))
+    assert steps[-1].progress == 1.0 and watch.now <= 60 + 4 * 30
+    assert max(decision["which"] for decision in run.decisions()) == OVER
+    trainer, other = begin(shapes, tmp_path / "other")
+    for decision in run.decisions():
+        other.decide(decision)
+    list(loop.train(trainer, other, name="oracle"))
+    assert outcome(other) == outcome(run)

@@ -14,6 +14,8 @@ from typing import Any
 
 CORRECTIONS = (0.03, 0.1, 0.25, 0.45, 0.65, 0.8, 0.9, 0.97)
 """Progress at which a run with a time limit looks at the clock."""
+OVER = len(CORRECTIONS)
+"""The number of the correction that ends a run whose time is over between two of these points."""
 
 
 @dataclass

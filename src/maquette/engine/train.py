@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from maquette.core.errors import RunError, TrainingError
 from maquette.engine.load import arrays, recipe
 from maquette.engine.plan import threads
-from maquette.engine.schedule import Clock, Schedule
+from maquette.engine.schedule import OVER, Clock, Schedule
 from maquette.engine.table import keep_table
 from maquette.engine.trainer import Trainer
 from maquette.families.family import Family
@@ -147,9 +147,14 @@ class _Session:
     def _correct(self) -> None:
         """Let the clock correct how many images there will be, at the few points where it is asked."""
         plan, images = self.trainer.plan, self.trainer.images
-        if plan.seconds is None or (which := self.schedule.due(images)) is None:
+        if plan.seconds is None or self.schedule.progress(images) >= 1.0:
             return
         left = plan.seconds - self.clock.seconds()
+        which = self.schedule.due(images)
+        if which is None and left < 0 and OVER not in self.schedule.corrected:
+            which = OVER  # the machine became so slow that the time is over before the next point
+        if which is None:
+            return
         pace = self.clock.pace(images, MEASURE * plan.seconds)
         if left > 0 and pace is None:
             return  # soon
