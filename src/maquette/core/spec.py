@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -153,6 +153,3 @@ class Need:
     """The power it must have: encodes, scores or predicts."""
     default: str
     """The family that makes it when no run is given."""
-
-
-Note = Callable[[str], None]
