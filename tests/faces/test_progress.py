@@ -84,3 +84,12 @@ def test_a_result_without_a_summary_still_says_what_it_knows():
 
 def test_columns_are_aligned_and_nothing_trails():
     assert aligned("", ("a", "bb"), [("ccc", "d"), ("", "e")]) == ["a    bb", "---  --", "ccc  d", "     e"]
+
+
+def test_what_to_try_next_can_be_typed_where_the_command_is_not_on_the_path(monkeypatch):
+    monkeypatch.setattr("sys.argv", [".venv/bin/maquette"])
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    event = Result(verb="list", summary="done", next=("maquette sample maquette-demo/model",))
+    assert ending(event)[-1] == "next: .venv/bin/maquette sample maquette-demo/model"
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/maquette")
+    assert ending(event)[-1] == "next: maquette sample maquette-demo/model"

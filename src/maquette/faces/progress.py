@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -180,7 +183,15 @@ def facts(event: Progress, rate: float | None, left: float | None) -> list[str]:
 def ending(event: Result) -> list[str]:
     """What was made and what to try next."""
     lines = [event.summary] if event.summary else [f"{name}: {_brief(fact)}" for name, fact in event.facts.items()]
-    return [*lines, *(f"next: {command}" for command in event.next)]
+    return [*lines, *(f"next: {as_typed(command)}" for command in event.next)]
+
+
+def as_typed(command: str) -> str:
+    """The command as it works here: by the path by which it was started, where its name alone would not be found."""
+    started = sys.argv[0]
+    if os.path.basename(started) == "maquette" and shutil.which("maquette") is None:
+        return command.replace("maquette", started, 1)
+    return command
 
 
 def _brief(fact: Any) -> str:
