@@ -1,6 +1,7 @@
 """What families are and which settings they have, cached in a file, so that help and lists never load torch.
 
-`python -m maquette.operations.schemas` (part of `make fix`) writes the cache from the code; a test holds them equal.
+`python -m maquette.operations.schemas` (part of `make fix`) writes the cache from the code, and that of the ops of
+`refining`; tests hold them equal.
 """
 
 from __future__ import annotations
@@ -99,4 +100,7 @@ def write() -> Path:
 
 
 if __name__ == "__main__":
+    from maquette.refining import registry
+
     print(write())
+    print(registry.write())
