@@ -76,7 +76,8 @@ class DialSchema:
         return Described(
             name=self.parameter, option=self.name, kind=kinds.get(self.kind, "text"), help=self.help,
             default=join(self.default) if isinstance(self.default, (list, tuple)) else self.default,
-            choices=self.choices, bounds=self.bounds, required=self.needed, form=self.form or _FORMS.get(self.kind, "|".join(self.choices)),
+            choices=self.choices, bounds=self.bounds, required=self.needed,
+            form=self.form or _FORMS.get(self.kind, "|".join(self.choices)),
         )  # fmt: skip
 
     def read(self, value: Any) -> Any:
