@@ -1,0 +1,63 @@
+"""A space of likeness: features brought to one scale, along the directions in which the real images vary most."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maquette.core.errors import DataError
+from maquette.store.digest import tensors_digest
+
+Rows = NDArray[np.float64]
+WIDTH = 64
+SOFTNESS = 0.1
+"""Directions much weaker than this share of the strongest are not blown up to its scale."""
+FEWEST = 20
+
+
+@dataclass(frozen=True)
+class Space:
+    """A linear map fitted on real images: centre, scale, principal directions, softly whitened."""
+
+    mean: NDArray[np.float64]
+    scale: NDArray[np.float64]
+    directions: NDArray[np.float64]
+    """Features x width; whitening is in it."""
+
+    @classmethod
+    def fit(cls, features: NDArray[np.floating], width: int = WIDTH) -> Space:
+        """Fit on rows of features of real images."""
+        if len(features) < FEWEST:
+            raise DataError(f"{len(features)} images are too few to measure likeness by", do=f"give at least {FEWEST}")
+        rows = np.asarray(features, np.float64)
+        mean, spread = rows.mean(0), rows.std(0)
+        # A feature that hardly varies says nothing, and dividing by its spread would make noise of it.
+        scale = np.where(spread > 1e-6 * max(spread.max(), 1e-12), spread, np.inf)
+        normal = (rows - mean) / scale
+        values, vectors = np.linalg.eigh(normal.T @ normal / max(1, len(rows) - 1))
+        kept = min(width, len(rows) // 2, int((values > 1e-9 * max(values[-1], 1e-12)).sum()))
+        if kept < 1:
+            raise DataError("all these images are alike: there is nothing to measure likeness by")
+        values, vectors = values[::-1][:kept], vectors[:, ::-1][:, :kept]
+        signs = np.sign(vectors[np.abs(vectors).argmax(0), np.arange(kept)])
+        return cls(mean, scale, vectors * signs / np.sqrt(values + SOFTNESS * values[0]))
+
+    @property
+    def width(self) -> int:
+        """How many numbers an image has here."""
+        return int(self.directions.shape[1])
+
+    @property
+    def digest(self) -> str:
+        """Of what was fitted."""
+        return tensors_digest({"mean": self.mean, "scale": self.scale, "directions": self.directions})
+
+    def __call__(self, features: NDArray[np.floating]) -> Rows:
+        """Rows of features -> rows of this space."""
+        blocks = [
+            ((np.asarray(features[start : start + 4096], np.float64) - self.mean) / self.scale) @ self.directions
+            for start in range(0, len(features), 4096)
+        ]
+        return np.concatenate(blocks) if blocks else np.zeros((0, self.width))
