@@ -1,0 +1,1 @@
+"""What the colour ops are made of: colour spaces, tables, illuminants, look-up cubes, palettes, profiles, dithering."""
