@@ -13,7 +13,8 @@ from PIL import Image as Pillow
 
 from maquette.core.errors import DataError
 from maquette.data.decode import Decoder, Outcome, Task
-from maquette.data.picture import Form, Limits
+from maquette.data.limits import Limits
+from maquette.data.shape import Form
 
 FORM = Form(width=16, height=16, small="enlarge")
 

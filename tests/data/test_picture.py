@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from maquette.data.picture import FITS, FORMATS, Fit, Form, Limits, Refused, decode
+from maquette.data.limits import Limits, Refused
+from maquette.data.picture import FORMATS, decode
+from maquette.data.shape import FITS, Fit, Form
 
 LIMITS = Limits()
 

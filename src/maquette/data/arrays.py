@@ -95,14 +95,13 @@ class Map:
 class Stream:
     """A file that is written in pieces and hashed on the way; arrays get their header at the end."""
 
-    HEADER = 128
-
     def __init__(self, path: Path, dtype: np.dtype[Any] | None) -> None:
         self._dtype = dtype
+        self._head = 128 if dtype is None or dtype.fields is None else 512
         self._digest = hashlib.blake2b(digest_size=32)
         self._stream = open(path, "wb", buffering=1 << 20)  # noqa: SIM115 (closed by finish or close)
         if dtype is not None:
-            self._stream.write(bytes(self.HEADER))
+            self._stream.write(bytes(self._head))
 
     def write(self, array: NDArray[Any]) -> None:
         """Add the values of an array."""
@@ -122,7 +121,7 @@ class Stream:
         if self._dtype is not None:
             self._stream.seek(0)
             form = {"descr": npy.dtype_to_descr(self._dtype), "fortran_order": False, "shape": shape}
-            head = repr(form).encode().ljust(self.HEADER - 11) + b"\n"
+            head = repr(form).encode().ljust(self._head - 11) + b"\n"
             self._stream.write(npy.magic(1, 0) + len(head).to_bytes(2, "little") + head)
         self._stream.flush()
         os.fsync(self._stream.fileno())

@@ -7,6 +7,7 @@ A dataset is a folder, by custom named `NAME.mq`:
     conditions/NAME.npy     one encoded condition of every image
     parts.npy, groups.npy   0 train, 1 held out; images of one group are never split between the parts
     items.jsonl             where each image came from, and what was said about it; offsets.npy finds the lines
+    origins.npy             what the file behind each image was: size, format, quality (see data/origin.py)
     set_aside.jsonl         what was left out, and why
 """
 
@@ -34,11 +35,14 @@ from maquette.core.errors import DataError, MaquetteError
 from maquette.core.files import sync_folder
 from maquette.core.spec import DataSpec
 from maquette.data.arrays import Map, Stream, damaged, digest_file
+from maquette.data.origin import ORIGIN
 
 VERSION = 1
 Part = Literal["train", "held-out"]
 PARTS: tuple[Part, ...] = ("train", "held-out")
 _RECORDS = ("items.jsonl", "set_aside.jsonl")
+_BESIDE = ("offsets.npy", "origins.npy")
+"""Arrays that say where images came from; the dataset's digest, which says what they are, leaves them out."""
 _NAME = re.compile(r"\w[\w-]{0,63}")
 _MAX_DESCRIPTION = 64 << 20
 
@@ -52,6 +56,8 @@ class Dataset:
         self.name = path.name.removesuffix(".mq")
         self._count: int = description["count"]
         arrays = layout(spec, self._count)
+        if "origins.npy" not in description["records"]:  # Datasets that older versions made.
+            del arrays["origins.npy"]
         self._maps = {file: Map(path / file, *form) for file, form in arrays.items()}
         self._parts = np.array(self._maps["parts.npy"].array)
         self._indices: dict[str, NDArray[np.int64]] = {}
@@ -113,6 +119,11 @@ class Dataset:
             stream.seek(start)
             line = stream.read(max(0, end - start))
         return _line(self.path / "items.jsonl", line)
+
+    def origins(self) -> NDArray[np.void]:
+        """What is known of the file behind each image: one row of `origin.ORIGIN` an image; zeros where nothing is."""
+        known = self._maps.get("origins.npy")
+        return np.zeros(len(self), ORIGIN) if known is None else known.array
 
     def set_aside(self) -> list[dict[str, str]]:
         """What was left out of the dataset: path and reason."""
@@ -187,10 +198,18 @@ class Writer:
         self.abandon()
 
     def append(
-        self, images: NDArray[Any], conditions: Mapping[str, NDArray[Any]], items: Sequence[Mapping[str, Any]]
+        self,
+        images: NDArray[Any],
+        conditions: Mapping[str, NDArray[Any]],
+        items: Sequence[Mapping[str, Any]],
+        origins: NDArray[np.void] | None = None,
     ) -> None:
-        """Add n images (n x height x width x channels), their encoded conditions (n, ...) and their records."""
+        """Add n images (n x height x width x channels), their encoded conditions (n, ...) and their records.
+
+        `origins` has one row of `origin.ORIGIN` an image; without it, nothing is known of their files.
+        """
         arrays = {"images.npy": images, **{_file(name): value for name, value in conditions.items()}}
+        arrays["origins.npy"] = np.zeros(len(items), ORIGIN) if origins is None else origins
         for file, (shape, dtype) in layout(self.spec, len(items)).items():
             if file in ("parts.npy", "groups.npy", "offsets.npy"):
                 continue
@@ -225,11 +244,14 @@ class Writer:
             self._streams["parts.npy"].write(parts.astype(np.uint8))
             self._streams["groups.npy"].write(groups.astype(np.int32))
             self._streams["offsets.npy"].write(np.array(self._offset, np.int64))
-            arrays, records = {}, {}
+            arrays: dict[str, str] = {}
+            records: dict[str, str] = {}
             for file, (shape, _) in layout(self.spec, self.count).items():
                 digest = self._streams[file].finish(shape)
-                if file != "offsets.npy":
+                if file not in _BESIDE:
                     arrays[file] = digest
+                elif file == "origins.npy":
+                    records[file] = digest
             for file in _RECORDS:
                 records[file] = self._streams[file].finish(())
             self._describe(arrays, records)
@@ -286,6 +308,7 @@ def layout(spec: DataSpec, count: int) -> dict[str, tuple[tuple[int, ...], np.dt
         "parts.npy": ((count,), np.dtype(np.uint8)),
         "groups.npy": ((count,), np.dtype(np.int32)),
         "offsets.npy": ((count + 1,), np.dtype(np.int64)),
+        "origins.npy": ((count,), ORIGIN),
     }  # fmt: skip
 
 

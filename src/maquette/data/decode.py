@@ -4,14 +4,17 @@
         for outcome in decoder.decode(Task(content=path, form=form) for path in paths):
             ...
 
-Outcomes come in the order of the tasks, exactly one each: pixels, or a reason in plain words. A worker that crashes,
-hangs or asks for too much memory is replaced, and the file it was at is tried once more alone before it is given up.
+Outcomes come in the order of the tasks: one for each image of a file (most files hold one), or a reason in plain
+words. A worker that crashes, hangs or asks for too much memory is replaced, and the file it was at is tried once more
+alone before it is given up.
 """
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
+import itertools
+import math
 import os
 import queue
 import subprocess
@@ -20,15 +23,16 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maquette.core.errors import DataError
-from maquette.data.picture import Form, Limits
+from maquette.data.limits import Limits
+from maquette.data.shape import Form
 from maquette.data.worker import read_message, write_message
 
 _START_SECONDS = 60.0
@@ -37,6 +41,10 @@ _CHUNK_SECONDS = 0.1
 """About how long a worker should be busy with one message."""
 _CHUNK_FILES = 128
 _CHUNK_BYTES = 8 << 20
+_HOLD_BYTES, _HOLD_PIECES = 4 << 20, 2
+"""How much of one chunk's images may wait to be taken."""
+_FILE_SECONDS, _IMAGE_SECONDS = 30.0, 2.0
+"""How long a file with many images may take: so long, and so much longer for each image."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,20 +57,59 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of one file: an image and the digest of the file, or a reason."""
+    """What became of one image of a file: pixels, the digest of the file and facts about it, or a reason."""
 
     image: NDArray[Any] | None = None
     digest: str = ""
     reason: str = ""
+    facts: tuple[Any, ...] = ()
+    """See `data.origin`."""
+    scene: int = 0
+    frames: NDArray[Any] | None = None
+    """In sequences: the images before it."""
+    last: bool = True
+    """Whether this is the last that is heard of its file."""
 
 
-@dataclass
 class _Chunk:
-    tasks: list[Task]
-    outcomes: list[Outcome] = field(default_factory=list)
-    done: threading.Event = field(default_factory=threading.Event)
-    error: BaseException | None = None
-    seconds: float = 0.0
+    """Some files that one worker is given at once, and what became of them, handed over piece by piece."""
+
+    def __init__(self) -> None:
+        self.tasks: list[Task] = []
+        self.seconds = 0.0
+        self._pieces: queue.Queue[list[Outcome] | None] = queue.Queue(_HOLD_PIECES)
+        self._piece: list[Outcome] = []
+        self._size = 0
+        self._error: BaseException | None = None
+
+    def add(self, outcome: Outcome, closed: threading.Event) -> None:
+        """Take one outcome; waits while too many images lie here that nobody has taken."""
+        self._piece.append(outcome)
+        for array in (outcome.image, outcome.frames):
+            self._size += 0 if array is None else array.nbytes
+        if self._size > _HOLD_BYTES:
+            self._hand_over(self._piece, closed)
+            self._piece, self._size = [], 0
+
+    def end(self, error: BaseException | None, closed: threading.Event) -> None:
+        """No more outcomes come."""
+        self._error = error
+        if self._piece:
+            self._hand_over(self._piece, closed)
+        self._hand_over(None, closed)
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """All outcomes, as they come."""
+        while (piece := self._pieces.get()) is not None:
+            yield from piece
+        if self._error is not None:
+            raise self._error
+
+    def _hand_over(self, piece: list[Outcome] | None, closed: threading.Event) -> None:
+        while not closed.is_set():
+            with contextlib.suppress(queue.Full):
+                self._pieces.put(piece, timeout=0.2)
+                return
 
 
 class Decoder:
@@ -101,7 +148,7 @@ class Decoder:
     def decode(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
         """One outcome for each task, in order. Only a few chunks of tasks are taken ahead."""
         ahead: deque[_Chunk] = deque()
-        chunk, size, most = _Chunk([]), 0, 8
+        chunk, size, most = _Chunk(), 0, 8
         for task in tasks:
             chunk.tasks.append(task)
             size += len(task.content) if isinstance(task.content, bytes) else 0
@@ -109,48 +156,45 @@ class Decoder:
                 continue
             self._waiting.put(chunk)
             ahead.append(chunk)
-            chunk, size = _Chunk([]), 0
+            chunk, size = _Chunk(), 0
             if len(ahead) > 2 * self._count:
                 first = ahead.popleft()
-                yield from self._finished(first)
+                yield from first.outcomes()
                 # Few large files or many small ones: messages of about equal work.
                 most = min(_CHUNK_FILES, max(1, int(_CHUNK_SECONDS * len(first.tasks) / max(first.seconds, 1e-6))))
         if chunk.tasks:
             self._waiting.put(chunk)
             ahead.append(chunk)
         while ahead:
-            yield from self._finished(ahead.popleft())
-
-    @staticmethod
-    def _finished(chunk: _Chunk) -> list[Outcome]:
-        chunk.done.wait()
-        if chunk.error is not None:
-            raise chunk.error
-        return chunk.outcomes
+            yield from ahead.popleft().outcomes()
 
     def _serve(self, line: _Line) -> None:
         while (chunk := self._waiting.get()) is not None and not self._closed.is_set():
-            began = time.monotonic()
+            began, error = time.monotonic(), None
             try:
                 self._work(line, chunk)
-            except BaseException as error:
-                chunk.error = error
+            except BaseException as caught:
+                error = caught
             chunk.seconds = time.monotonic() - began
-            chunk.done.set()
+            chunk.end(error, self._closed)
 
     def _work(self, line: _Line, chunk: _Chunk) -> None:
-        suspect = False  # Whether a worker died at the next file: then it is tried alone, once.
-        while (at := len(chunk.outcomes)) < len(chunk.tasks):
+        at = given = 0  # The file that is being decoded, and how many of its images have come.
+        suspect = False  # Whether a worker died at this file: then it is tried alone, once.
+        while at < len(chunk.tasks):
+            before = (at, given)
             try:
-                for outcome in line.decode(chunk.tasks[at : at + 1] if suspect else chunk.tasks[at:]):
-                    chunk.outcomes.append(outcome)
+                for outcome in line.decode(chunk.tasks[at : at + 1] if suspect else chunk.tasks[at:], given):
+                    chunk.add(outcome, self._closed)
+                    at, given = (at + 1, 0) if outcome.last else (at, given + 1)
                 suspect = False
             except _Died as death:
                 if self._closed.is_set():
                     raise DataError("the decoding was stopped") from None
-                if death.late or (suspect and len(chunk.outcomes) == at):
-                    chunk.outcomes.append(Outcome(reason=death.reason))
-                    suspect = False
+                if death.late or (suspect and (at, given) == before):
+                    rest = f" (from image {given + 1} on)" if given else ""
+                    chunk.add(Outcome(reason=death.reason + rest), self._closed)
+                    at, given, suspect = at + 1, 0, False
                 else:
                     suspect = True
 
@@ -176,25 +220,29 @@ class _Line:
         self._deadline: float | None = None
         self._late = False
 
-    def decode(self, tasks: list[Task]) -> Iterator[Outcome]:
-        """Send files to the worker and hand on its answers; `_Died` when it goes before the last one."""
+    def decode(self, tasks: list[Task], skip: int = 0) -> Iterator[Outcome]:
+        """Send files to the worker and hand on its answers; `_Died` when it goes before the last one.
+
+        Of the first file, that many images have come before and are left out.
+        """
         process = self._process or self._start_patiently()
         assert process.stdin and process.stdout
         try:
             self._allow(self._limits.seconds)
-            write_message(process.stdin, {"count": len(tasks)})
-            for task in tasks:
-                form = dataclasses.asdict(task.form)
+            forms = list({id(task.form): task.form for task in tasks}.values())
+            number = {id(form): place for place, form in enumerate(forms)}
+            write_message(process.stdin, {"count": len(tasks), "forms": [dataclasses.asdict(form) for form in forms]})
+            for place, task in enumerate(tasks):
+                head: dict[str, Any] = {"form": number[id(task.form)]}
+                if skip and not place:
+                    head["skip"] = skip
                 if isinstance(task.content, bytes):
-                    write_message(process.stdin, {"form": form}, task.content)
+                    write_message(process.stdin, head, task.content)
                 else:
-                    write_message(process.stdin, {"form": form, "path": os.fspath(task.content)})
+                    write_message(process.stdin, {**head, "path": os.fspath(task.content)})
             process.stdin.flush()
             for task in tasks:
-                self._allow(self._limits.seconds)
-                outcome = _outcome(*read_message(process.stdout, 8 * task.form.width * task.form.height))
-                self._allow(None)
-                yield outcome
+                yield from self._images(process.stdout, task)
         except (EOFError, OSError, ValueError, KeyError, TypeError):
             late = self._late
             self.end()
@@ -203,6 +251,19 @@ class _Line:
             raise _Died(reason, late) from None
         finally:
             self._deadline = None
+
+    def _images(self, answers: IO[bytes], task: Task) -> Iterator[Outcome]:
+        """What the worker says of one file, each image in its time, and all of them in a time that grows with them."""
+        form, began = task.form, time.monotonic()
+        most = 8 * form.width * form.height * (form.past + 1 if form.frames == "sequences" else 1)
+        for number in itertools.count():
+            left = began + _FILE_SECONDS + _IMAGE_SECONDS * number - time.monotonic()
+            self._allow(min(self._limits.seconds, left))
+            outcome = _outcome(*read_message(answers, most))
+            self._allow(None)
+            yield outcome
+            if outcome.last:
+                return
 
     def _allow(self, seconds: float | None) -> None:
         """Set the time for what comes next. A kill that came too late for the last file is not this one's fault."""
@@ -249,7 +310,11 @@ class _Line:
     def _start(self) -> subprocess.Popen[bytes] | None:
         # A command of its own, not multiprocessing: that would run the caller's script again.
         root = str(Path(__file__).resolve().parents[2])
-        command = f"import sys; sys.path.append({root!r}); from maquette.data.worker import main; main()"
+        # The same code as here, whatever else is installed; but no installed package hides Python's own modules.
+        command = (
+            "import sys; p = sys.path; at = next((k for k, x in enumerate(p) if x.endswith('-packages')), len(p));"
+            f" p.insert(at, {root!r}); from maquette.data.worker import main; main()"
+        )
         quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._late = False
         process = self._process = subprocess.Popen(
@@ -276,8 +341,17 @@ class _Line:
 def _outcome(head: dict[str, Any], body: bytes) -> Outcome:
     if "reason" in head:
         return Outcome(reason=str(head["reason"]))
-    pixels = np.frombuffer(body, {"uint8": np.uint8, "uint16": np.uint16}[head["dtype"]]).reshape(head["shape"])
-    return Outcome(image=pixels, digest=str(head["digest"]))
+    shape, frames = tuple(head["shape"]), int(head.get("frames", 0))
+    values = np.frombuffer(body, {"uint8": np.uint8, "uint16": np.uint16}[head["dtype"]])
+    size = math.prod(shape)
+    return Outcome(
+        image=values[:size].reshape(shape),
+        frames=values[size:].reshape(frames, *shape) if frames else None,
+        digest=str(head["digest"]),
+        facts=tuple(head["facts"]),
+        scene=int(head.get("scene", 0)),
+        last="more" not in head,
+    )
 
 
 def _processors() -> int:

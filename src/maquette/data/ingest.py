@@ -24,11 +24,12 @@ from maquette.core.errors import DataError, UsageError
 from maquette.core.event import Event, Note, Progress, Result, Warning
 from maquette.core.image import MODES, Mode
 from maquette.core.spec import DataSpec
+from maquette.data import origin
 from maquette.data.columns import Columns, Unfit
 from maquette.data.dataset import Dataset, Writer, already
 from maquette.data.decode import Decoder, Outcome, Task
 from maquette.data.parts import Tally, divide
-from maquette.data.picture import FITS, SMALLS, Fit, Form, Small
+from maquette.data.shape import FITS, SMALLS, Fit, Form, Small
 from maquette.data.source import Entry, Source, open_source
 
 _TELL_EVERY = 0.25
@@ -197,12 +198,13 @@ class _Ingest:
         form = self._form(spec, None)
 
         def tasks() -> Iterator[Task]:
-            for source in self.sources:
+            for place, source in enumerate(self.sources):
                 # With several folders, a path begins with the name of its own.
                 folder = len(self.sources) > 1 and Path(source.where).is_dir()
                 prefix = f"{Path(source.where).name}/" if folder else ""
                 for entry in source.entries():
                     item = self._prepare(source, replace(entry, path=prefix + entry.path))
+                    item.source = place
                     waiting.append(item)
                     for name, content in item.contents.items():
                         yield Task(content=content, form=forms[name] if name else form)
@@ -260,7 +262,9 @@ class _Ingest:
             conditions[name] = np.stack([item.images[place] for item in kept])
             if spec.condition(name).kind == "map":
                 self.highest[name] = max(self.highest.get(name, 0), int(conditions[name].max()))
-        writer.append(np.stack([item.images[0] for item in kept]), conditions, [item.record() for item in kept])
+        origins = np.stack([origin.row(item.facts, source=item.source) for item in kept])
+        records = [item.record() for item in kept]
+        writer.append(np.stack([item.images[0] for item in kept]), conditions, records, origins)
 
     def _final(self, spec: DataSpec) -> DataSpec:
         """The form with as many classes of each map as there are."""
@@ -325,6 +329,8 @@ class _Item:
     contents: dict[str, bytes | Path] = field(default_factory=dict)
     images: list[NDArray[Any]] = field(default_factory=list)
     digest: str = ""
+    facts: tuple[Any, ...] = ()
+    source: int = 0
     answers: int = 0
 
     @property
@@ -341,6 +347,7 @@ class _Item:
         else:
             self.images.append(outcome.image)
             self.digest = self.digest or outcome.digest
+            self.facts = self.facts or outcome.facts
 
     def record(self) -> dict[str, Any]:
         """What the dataset remembers about where the image came from."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import functools
 import io
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,7 +28,10 @@ from PIL import (  # Each reader is named, so that no other is ever loaded.
 from PIL import Image as Pillow
 
 from maquette.core import image as images
-from maquette.core.image import Mode
+from maquette.data.limits import Limits, Refused
+from maquette.data.moving import animated, sequences
+from maquette.data.origin import Trait, jpeg_quality
+from maquette.data.shape import Form, Window, window, windows
 
 FORMATS = tuple(
     reader.format
@@ -42,10 +46,6 @@ FORMATS = tuple(
         PpmImagePlugin.PpmImageFile,
     )
 )
-Fit = Literal["crop", "pad", "stretch"]
-Small = Literal["set-aside", "enlarge"]
-FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
-SMALLS: tuple[Small, ...] = ("set-aside", "enlarge")
 _ORIENTATION = 0x0112
 _TURNS = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT, 3: Pillow.Transpose.ROTATE_180, 4: Pillow.Transpose.FLIP_TOP_BOTTOM,
@@ -56,56 +56,129 @@ _SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Form:
-    """What a file is to become."""
+class Still:
+    """One picture of a file, before it gets its form."""
 
-    width: int
-    height: int
-    mode: Mode | Literal["auto", "map"] = "rgb"
-    """`auto` keeps what the file holds (as grey, grey16, rgb or rgba); `map` keeps integers and never mixes them."""
-    fit: Fit = "crop"
-    small: Small = "set-aside"
+    picture: Any
+    """A Pillow image of any mode; loaded when its pixels are asked for."""
+    facts: list[Any]
+    """See `origin.Facts`."""
+    orientation: int = 1
+    profile: bytes | None = None
+    scene: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Limits:
-    """What one file may cost."""
+class Shot:
+    """One image of the form that was asked for."""
 
-    pixels: int = 100_000_000
-    seconds: float = 10.0
-    memory: int = 1 << 30
-    """Bytes of address space of a worker, where the system can hold it to them."""
-    file: int = 256 << 20
-    """Bytes of a file."""
-
-
-class Refused(Exception):
-    """The file does not become an image; says why in words for people."""
+    image: NDArray[Any]
+    """Height x width x channels; a map as height x width."""
+    facts: list[Any]
+    scene: int = 0
+    """Which scene of a film it belongs to; crops and slices of one file are one scene."""
+    frames: NDArray[Any] | None = None
+    """In sequences: the images before it, the oldest first."""
 
 
 def decode(content: bytes, form: Form, limits: Limits) -> NDArray[Any]:
-    """The image as height x width x channels (a map as height x width); raises `Refused`, and Pillow's errors."""
+    """The first image of a file; raises `Refused`, and Pillow's errors."""
+    return next(read(content, form, limits)).image
+
+
+def read(content: bytes | BinaryIO, form: Form, limits: Limits) -> Iterator[Shot]:
+    """All images that the form asks for; at least one, or `Refused`, or what a damaged file makes a reader raise."""
+    shots = (shot for still in _stills(content, form, limits) for shot in _shots(still, form))
+    yield from sequences(shots, form.past) if form.frames == "sequences" else shots
+
+
+def _stills(content: bytes | BinaryIO, form: Form, limits: Limits) -> Iterator[Still]:
+    assert isinstance(content, bytes)
     picture = _open(content, limits)
-    turned = False
-    if picture.format in ("JPEG", "MPO") and form.mode != "map":
-        # A reduced decoding of at least twice the final size costs a fraction and looks the same.
-        turned = _orientation(picture) > 4
-        wanted = _geometry(picture.width, picture.height, form, turned)
-        picture.draft(None, tuple(2 * side for side in wanted.whole))
-    picture.load()
+    if form.frames in ("auto", "first"):
+        yield _still(picture, content)
+        return
+    yield from (_still(frame, content, number) for number, frame in enumerate(animated(picture, form, limits)))
+
+
+def _still(picture: Any, content: bytes, frame: int = 0) -> Still:
+    turned = _orientation(picture) > 1
+    if picture.format not in ("JPEG", "MPO"):
+        picture.load()  # What TIFF says of its orientation is done by now; what PNG says of it may only come now.
     orientation = _orientation(picture)
-    geometry = _geometry(picture.width, picture.height, form, orientation > 4)
+    width, height = picture.size if orientation < 5 else picture.size[::-1]
+    quality = jpeg_quality(getattr(picture, "quantization", None)) if picture.format in ("JPEG", "MPO") else 0
+    traits = _traits(picture) | (Trait.TURNED if turned or orientation > 1 else 0)
+    facts = [len(content), width, height, frame, int(traits), quality, picture.format]
+    return Still(picture=picture, facts=facts, orientation=orientation, profile=picture.info.get("icc_profile"))
+
+
+def _traits(picture: Any) -> Trait:
+    mode, info, found = picture.mode, picture.info, Trait(0)
+    if mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in info:
+        found |= Trait.ALPHA
+    if mode in ("1", "L", "LA", "La", "I", *_SIXTEEN):
+        found |= Trait.GREY
+    if "icc_profile" in info or mode in ("CMYK", "LAB"):
+        found |= Trait.PROFILE
+    if mode == "I" or mode in _SIXTEEN:
+        found |= Trait.DEEP
+    if getattr(picture, "is_animated", False):
+        found |= Trait.ANIMATED
+    if picture.format in ("JPEG", "MPO", "AVIF"):
+        found |= Trait.LOSSY
+    return found
+
+
+def _shots(still: Still, form: Form) -> Iterator[Shot]:
+    """One picture in the form that was asked for, once for each crop."""
+    picture, orientation = still.picture, still.orientation
+    if form.half:
+        picture, orientation = _half(picture, orientation, form.half), 1
+    elif picture.format in ("JPEG", "MPO") and form.mode != "map":
+        # A reduced decoding of at least twice the final size costs a fraction and looks the same.
+        wanted = window(picture.width, picture.height, form, orientation > 4)
+        picture.draft(None, tuple((2 if form.crops == 1 else 4) * side for side in wanted.whole))
+    picture.load()
     if form.mode == "map":
-        return _map(picture, geometry, orientation, form)
+        array: NDArray[Any] = _map(
+            picture, window(picture.width, picture.height, form, orientation > 4), orientation, form
+        )
+        yield Shot(image=array, facts=still.facts, scene=still.scene)
+        return
+    place = window(
+        picture.width, picture.height, form, orientation > 4
+    )  # Refuses what is too small before the work begins.
     natural = _natural(picture)
-    if geometry.size != natural.size or geometry.box != (0, 0, *natural.size):
-        natural = natural.resize(geometry.size, Pillow.Resampling.LANCZOS, geometry.box, 3.0)
+    simple = form.crops == 1 and form.position == "centre"
+    for found in (place,) if simple else windows(natural, form, orientation > 4):
+        facts = list(still.facts)
+        facts[4] |= Trait.ENLARGED if found.enlarged else 0
+        part = natural
+        if found.size != natural.size or found.box != (0, 0, *natural.size):
+            part = natural.resize(found.size, Pillow.Resampling.LANCZOS, found.box, 3.0)
+        if orientation > 1:
+            part = part.transpose(_TURNS[orientation])
+        array = _array(part, still.profile)
+        if form.mode != "auto":
+            array = _pad(images.convert(array, form.mode), form)
+        yield Shot(image=array, facts=facts, scene=still.scene)
+
+
+def _half(picture: Any, orientation: int, half: str) -> Any:
+    """The left or right half of the upright picture."""
+    picture.load()
+    info = picture.info
     if orientation > 1:
-        natural = natural.transpose(_TURNS[orientation])
-    array = _array(natural, picture.info.get("icc_profile"))
-    if form.mode == "auto":
-        return array
-    return _pad(images.convert(array, form.mode), form)
+        picture = picture.transpose(_TURNS[orientation])
+    if picture.width < 2:
+        raise Refused("it is too narrow to hold two pictures side by side")
+    middle = picture.width // 2
+    picture = picture.crop(
+        (0, 0, middle, picture.height) if half == "left" else (picture.width - middle, 0, picture.width, picture.height)
+    )
+    picture.info = info
+    return picture
 
 
 def _open(content: bytes, limits: Limits) -> Any:
@@ -145,34 +218,6 @@ def _orientation(picture: Any) -> int:
     except Exception:
         return 1
     return value if value in _TURNS else 1
-
-
-@dataclass(frozen=True)
-class _Geometry:
-    box: tuple[float, float, float, float]
-    """What of the file's pixels is used."""
-    size: tuple[int, int]
-    """What it is resized to, before the image is turned upright."""
-    whole: tuple[int, int]
-    """The size of the whole picture at that scale."""
-
-
-def _geometry(width: int, height: int, form: Form, turned: bool) -> _Geometry:
-    target = (form.height, form.width) if turned else (form.width, form.height)
-    scales = (target[0] / width, target[1] / height)
-    scale = {"crop": max(scales), "pad": min(scales), "stretch": max(scales)}[form.fit]
-    if scale > 1 and form.small == "set-aside":
-        seen = (height, width) if turned else (width, height)
-        raise Refused(f"{seen[0]}x{seen[1]} is smaller than {form.width}x{form.height}")
-    box, size = (0.0, 0.0, float(width), float(height)), target
-    if form.fit == "crop":
-        used = (min(width, target[0] / scale), min(height, target[1] / scale))
-        left, top = (width - used[0]) / 2, (height - used[1]) / 2
-        box = (left, top, left + used[0], top + used[1])
-    elif form.fit == "pad":
-        size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    whole = (max(size[0], round(width * scale)), max(size[1], round(height * scale)))
-    return _Geometry(box, size, whole)
 
 
 def _natural(picture: Any) -> Any:
@@ -241,13 +286,13 @@ def _transform(profile: bytes | None, mode: str) -> Any:
         return None
 
 
-def _map(picture: Any, geometry: _Geometry, orientation: int, form: Form) -> NDArray[np.uint8]:
+def _map(picture: Any, place: Window, orientation: int, form: Form) -> NDArray[np.uint8]:
     if picture.mode not in ("1", "L", "P", *_SIXTEEN):
         raise Refused("a map must be a grey or palette image whose values are numbers of classes")
     values = np.asarray(picture).astype(np.int64)
     if values.max() > 255:
         raise Refused("a map can name at most 256 classes")
-    small = Pillow.fromarray(values.astype(np.uint8)).resize(geometry.size, Pillow.Resampling.NEAREST, geometry.box)
+    small = Pillow.fromarray(values.astype(np.uint8)).resize(place.size, Pillow.Resampling.NEAREST, place.box)
     if orientation > 1:
         small = small.transpose(_TURNS[orientation])
     array = np.asarray(small)

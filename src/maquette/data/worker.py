@@ -1,7 +1,8 @@
 """A decoding worker: a process of its own that turns files into pixels and may be killed at any moment.
 
 It is started by `data.decode` and speaks over its standard input and output. Every message is the length of a JSON
-object (4 bytes), the object, and as many bytes as the object's `size` says.
+object (4 bytes), the object, and as many bytes as the object's `size` says. A file is answered with one message for
+each of its images; all but the last say that there is more.
 """
 
 from __future__ import annotations
@@ -15,11 +16,15 @@ import stat
 import struct
 import sys
 import warnings
-from typing import IO, Any
+from collections.abc import Iterator
+from typing import IO, Any, BinaryIO
 
 from PIL import Image as Pillow
 
-from maquette.data.picture import Form, Limits, Refused, decode
+from maquette.data.kinds import HEAD, is_film
+from maquette.data.limits import Limits, Refused
+from maquette.data.picture import Shot, read
+from maquette.data.shape import Form
 
 _LENGTH = struct.Struct("<I")
 _HEAD = 1 << 20
@@ -51,7 +56,7 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
 
 
 def main() -> None:
-    """Read the limits, then chunks of files, and answer each file with pixels or a reason, in order."""
+    """Read the limits, then chunks of files, and answer each file with its images or a reason, in order."""
     source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Whatever a library prints must not get among the answers.
     warnings.simplefilter("ignore")
@@ -68,28 +73,65 @@ def main() -> None:
             files = [read_message(source) for _ in range(chunk["count"])]
         except EOFError:
             return
+        forms = [Form(**form) for form in chunk["forms"]]
         for task, content in files:
             guard.renew()
-            answer, body = _answer(task, content, limits)
-            write_message(answers, answer, body)
-            answers.flush()
+            for answer, body in _answers(task, content, forms[task["form"]], limits):
+                write_message(answers, answer, body)
+                answers.flush()
+                guard.renew()
 
 
-def _answer(task: dict[str, Any], content: bytes, limits: Limits) -> tuple[dict[str, Any], bytes]:
-    """What becomes of one file."""
+def _answers(
+    task: dict[str, Any], content: bytes, form: Form, limits: Limits
+) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """What becomes of one file, image by image."""
+    skip = task.get("skip", 0)
+    waiting: tuple[dict[str, Any], bytes] | None = None
+    count = 0
     try:
-        if "path" in task:
-            content = _read(os.fsencode(task["path"]), limits)
-        digest = hashlib.blake2b(content, digest_size=16).hexdigest()
-        array = decode(content, Form(**task["form"]), limits)
-        body = array.tobytes()
-        return {"shape": array.shape, "dtype": array.dtype.name, "digest": digest}, body
-    except Refused as error:
-        return {"reason": str(error)}, b""
-    except MemoryError:
-        return {"reason": f"it needs more than {limits.memory / 2**30:g} GB of memory to decode"}, b""
-    except Exception as error:  # A hostile file can raise anything in a decoder; it costs this file alone.
-        return {"reason": f"the image is damaged{_words(error)}"}, b""
+        with contextlib.ExitStack() as stack:
+            source: bytes | BinaryIO = content
+            if "path" in task:
+                source = stack.enter_context(_open(os.fsencode(task["path"])))
+            digest, source = _digest(source, limits)
+            for count, shot in enumerate(read(source, form, limits), 1):
+                if waiting is not None and count - 1 > skip:
+                    yield {**waiting[0], "more": True}, waiting[1]
+                waiting = None
+                if count > limits.frames:
+                    raise Refused(f"it holds more than {limits.frames:,} images, which are not read")
+                waiting = _message(shot, digest)
+    except Exception as error:
+        # A hostile file can raise anything in a decoder; it costs this file alone, from here on.
+        if waiting is not None and count > skip:
+            yield {**waiting[0], "more": True}, waiting[1]
+        waiting = {"reason": _reason(error, limits) + (f" (from image {count + 1} on)" if count else "")}, b""
+    if waiting is None:
+        waiting = {"reason": "it holds no image"}, b""
+    yield waiting
+
+
+def _message(shot: Shot, digest: str) -> tuple[dict[str, Any], bytes]:
+    head: dict[str, Any] = {
+        "shape": shot.image.shape,
+        "dtype": shot.image.dtype.name,
+        "digest": digest,
+        "facts": shot.facts,
+    }
+    if shot.scene:
+        head["scene"] = shot.scene
+    if shot.frames is None:
+        return head, shot.image.tobytes()
+    return {**head, "frames": len(shot.frames)}, shot.image.tobytes() + shot.frames.tobytes()
+
+
+def _reason(error: Exception, limits: Limits) -> str:
+    if isinstance(error, Refused):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return f"it needs more than {limits.memory / 2**30:g} GB of memory to decode"
+    return f"the image is damaged{_words(error)}"
 
 
 def _words(error: Exception) -> str:
@@ -98,24 +140,39 @@ def _words(error: Exception) -> str:
     return f" ({text[:1].lower() + text[1:]})" if text else ""
 
 
-def _read(path: bytes, limits: Limits) -> bytes:
+def _open(path: bytes) -> BinaryIO:
+    """A plain file, opened without waiting for whatever else may lie there."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
         raise Refused(f"it cannot be read ({(error.strerror or str(error)).lower()})") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise Refused("it is not a plain file")
+    return os.fdopen(handle, "rb", buffering=0)
+
+
+def _digest(source: bytes | BinaryIO, limits: Limits) -> tuple[str, bytes | BinaryIO]:
+    """The digest of a file, and its content: whole, or for films, which may be long, still to be read."""
+    digest = hashlib.blake2b(digest_size=16)
+    if isinstance(source, bytes):
+        digest.update(source)
+        return digest.hexdigest(), source
     try:
-        form = os.fstat(handle)
-        if not stat.S_ISREG(form.st_mode):
-            raise Refused("it is not a plain file")
-        if form.st_size > limits.file:
-            size, most = form.st_size / 2**20, limits.file / 2**20
-            raise Refused(f"the file has {size:.0f} MB, more than {most:.0f} are not read")
-        with os.fdopen(handle, "rb", closefd=False) as stream:
-            return stream.read(limits.file)
+        size = os.fstat(source.fileno()).st_size
+        start = source.read(HEAD)
+        if is_film(start):
+            # Its length and its start: a film of many gigabytes is not read twice.
+            digest.update(start + size.to_bytes(8, "little"))
+            source.seek(0)
+            return digest.hexdigest(), source
+        if size > limits.file:
+            raise Refused(f"the file has {size / 2**20:.0f} MB, more than {limits.file / 2**20:.0f} are not read")
+        content = start + (source.read(limits.file) or b"") if len(start) == HEAD else start
     except OSError as error:
         raise Refused(f"it cannot be read ({(error.strerror or str(error)).lower()})") from None
-    finally:
-        os.close(handle)
+    digest.update(content)
+    return digest.hexdigest(), content
 
 
 class _Guard:

@@ -198,7 +198,7 @@ def _named(spec: DataSpec, kind: str, word: str) -> dict[str, str]:
 
 def _images(spec: DataSpec, word: str) -> dict[str, Any]:
     from maquette.data.decode import Decoder, Task
-    from maquette.data.picture import Form
+    from maquette.data.shape import Form
 
     large = {c.name: c for c in spec.conditions if c.kind in ("image", "map")}
     if not large:
