@@ -2,6 +2,7 @@
 
 import inspect
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from maquette.refining import registry
 from maquette.refining.op import Context
 
 OPS = registry.every()
-GIVEN = {}
+GIVEN = {"lut": lambda: {"file": Path(__file__).with_name("invert.cube")}}
 """What ops that cannot do without a file or a model are given here, by name: a function that returns dials."""
 PICTURES = [name for name, op in OPS.items() if op.schema.kind not in ("select",)]
 SAME = [name for name, op in OPS.items() if op.schema.shape == "same"]
