@@ -11,7 +11,10 @@ from maquette.refining import registry
 from maquette.refining.op import Context
 
 OPS = registry.every()
-GIVEN = {"lut": lambda: {"file": Path(__file__).with_name("invert.cube")}}
+GIVEN = {
+    "lut": lambda: {"file": Path(__file__).with_name("invert.cube")},
+    "brand-colours": lambda: {"colours": "#0a7d4b:#f2b705:#c8102e"},
+}
 """What ops that cannot do without a file or a model are given here, by name: a function that returns dials."""
 PICTURES = [name for name, op in OPS.items() if op.schema.kind not in ("select",)]
 SAME = [name for name, op in OPS.items() if op.schema.shape == "same"]
