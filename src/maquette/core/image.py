@@ -122,8 +122,11 @@ FORMATS = {
 _CANNOT = {"jpeg": ("rgba", "grey16"), "webp": ("grey16",), "avif": ("grey16",)}
 
 
-def encode(image: Image, format: str = "png") -> bytes:
-    """The image as the bytes of a file. A format that cannot hold the mode is refused, never squeezed in."""
+def encode(image: Image, format: str = "png", **said: Any) -> bytes:
+    """The image as the bytes of a file. A format that cannot hold the mode is refused, never squeezed in.
+
+    `said` is what the file says beside its pixels, as Pillow's writers take it: exif, dpi, xmp.
+    """
     if format not in FORMATS:
         raise UsageError(f"there is no file format {format!r}", do=f"there are: {', '.join(FORMATS)}")
     mode = mode_of(image)
@@ -134,7 +137,7 @@ def encode(image: Image, format: str = "png") -> bytes:
         "avif": {"quality": 95}, "tiff": {"compression": "tiff_deflate"},
     }  # fmt: skip
     stream = io.BytesIO()
-    to_pil(image).save(stream, FORMATS[format][0], **qualities[format])
+    to_pil(image).save(stream, FORMATS[format][0], **qualities[format], **said)
     return stream.getvalue()
 
 

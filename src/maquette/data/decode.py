@@ -22,8 +22,8 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
@@ -69,6 +69,8 @@ class Outcome:
     """In sequences: the images before it."""
     last: bool = True
     """Whether this is the last that is heard of its file."""
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """What the file says beside its pixels, where it was decoded whole; see `data.kept`."""
 
 
 class _Chunk:
@@ -255,7 +257,8 @@ class _Line:
     def _images(self, answers: IO[bytes], task: Task) -> Iterator[Outcome]:
         """What the worker says of one file, each image in its time, and all of them in a time that grows with them."""
         form, began = task.form, time.monotonic()
-        most = 8 * form.width * form.height * (form.past + 1 if form.frames == "sequences" else 1)
+        pixels = self._limits.pixels if form.fit == "whole" else form.width * form.height
+        most = 8 * pixels * (form.past + 1 if form.frames == "sequences" else 1)
         for number in itertools.count():
             left = began + _FILE_SECONDS + _IMAGE_SECONDS * number - time.monotonic()
             self._allow(min(self._limits.seconds, left))
@@ -351,6 +354,7 @@ def _outcome(head: dict[str, Any], body: bytes) -> Outcome:
         facts=tuple(head["facts"]),
         scene=int(head.get("scene", 0)),
         last="more" not in head,
+        kept=head.get("kept", {}),
     )
 
 

@@ -12,12 +12,13 @@ from PIL import Image as Pillow
 from maquette.core.image import Mode
 from maquette.data.limits import Refused
 
-Fit = Literal["crop", "pad", "stretch"]
+Fit = Literal["crop", "pad", "stretch", "whole"]
 Small = Literal["set-aside", "enlarge"]
 Position = Literal["centre", "salient"]
 Half = Literal["", "left", "right"]
 Frames = Literal["auto", "first", "all", "scenes", "sequences"]
 FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
+"""How an image gets the size of a dataset."""
 SMALLS: tuple[Small, ...] = ("set-aside", "enlarge")
 POSITIONS: tuple[Position, ...] = ("centre", "salient")
 FRAMES: tuple[Frames, ...] = ("auto", "first", "all", "scenes", "sequences")
@@ -37,6 +38,7 @@ class Form:
     mode: Mode | Literal["auto", "map"] = "rgb"
     """`auto` keeps what the file holds (as grey, grey16, rgb or rgba); `map` keeps integers and never mixes them."""
     fit: Fit = "crop"
+    """`whole` leaves the size as it is in the file, whatever it is."""
     small: Small = "set-aside"
     position: Position = "centre"
     """Which part a crop keeps."""
@@ -50,6 +52,10 @@ class Form:
     """Frames a second that are taken of a film; 0 takes all."""
     past: int = 4
     """In sequences: how many frames come before each image."""
+
+
+WHOLE = Form(width=0, height=0, mode="auto", fit="whole", frames="first")
+"""The pixels of a file as they are: upright, in sRGB, in their own size and mode."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +73,8 @@ class Window:
 
 def window(width: int, height: int, form: Form, turned: bool) -> Window:
     """The part in the middle. `turned`: the file lies on its side, so its width becomes the image's height."""
+    if form.fit == "whole":
+        return Window((0.0, 0.0, float(width), float(height)), (width, height), (width, height))
     target = (form.height, form.width) if turned else (form.width, form.height)
     scales = (target[0] / width, target[1] / height)
     scale = {"crop": max(scales), "pad": min(scales), "stretch": max(scales)}[form.fit]

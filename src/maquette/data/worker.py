@@ -21,6 +21,7 @@ from typing import IO, Any, BinaryIO
 
 from PIL import Image as Pillow
 
+from maquette.data.kept import kept
 from maquette.data.kinds import HEAD, is_film
 from maquette.data.limits import Limits, Refused
 from maquette.data.picture import Shot, read
@@ -95,13 +96,14 @@ def _answers(
             if "path" in task:
                 source = stack.enter_context(_open(os.fsencode(task["path"])))
             digest, source = _digest(source, limits)
+            said = kept(source) if form.fit == "whole" and isinstance(source, bytes) else {}
             for count, shot in enumerate(read(source, form, limits), 1):
                 if waiting is not None and count - 1 > skip:
                     yield {**waiting[0], "more": True}, waiting[1]
                 waiting = None
                 if count > limits.frames:
                     raise Refused(f"it holds more than {limits.frames:,} images, which are not read")
-                waiting = _message(shot, digest)
+                waiting = _message(shot, digest, said)
     except Exception as error:
         # A hostile file can raise anything in a decoder; it costs this file alone, from here on.
         if waiting is not None and count > skip:
@@ -112,13 +114,15 @@ def _answers(
     yield waiting
 
 
-def _message(shot: Shot, digest: str) -> tuple[dict[str, Any], bytes]:
+def _message(shot: Shot, digest: str, said: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     head: dict[str, Any] = {
         "shape": shot.image.shape,
         "dtype": shot.image.dtype.name,
         "digest": digest,
         "facts": shot.facts,
     }
+    if said:
+        head["kept"] = said
     if shot.scene:
         head["scene"] = shot.scene
     if shot.frames is None:

@@ -32,6 +32,8 @@ def function(name: str) -> Callable[..., Any]:
     def verb(
         *given: Any, progress: bool = False, on_event: Callable[[Event], None] | None = None, **values: Any
     ) -> Any:
+        if operation.memory is not None and given and _is_pixels(given[0]):
+            return operation.memory(*given, **values)
         home = values.pop("home", None)
         return _call(operation, _bind(operation, given, values), progress, on_event, home)
 
@@ -40,6 +42,13 @@ def function(name: str) -> Callable[..., Any]:
     verb.__doc__ = _document(operation)
     verb.__signature__ = _signature(operation)  # type: ignore[attr-defined]
     return verb
+
+
+def _is_pixels(value: Any) -> bool:
+    """Whether this is an array, or a list of arrays; then the verb works in memory."""
+    if isinstance(value, (list, tuple)):
+        return len(value) > 0 and all(_is_pixels(item) for item in value)
+    return hasattr(value, "__array__") and len(getattr(value, "shape", ())) >= 2
 
 
 def _bind(operation: table.Operation, given: tuple[Any, ...], values: dict[str, Any]) -> dict[str, Any]:
@@ -121,6 +130,12 @@ def _document(operation: table.Operation) -> str:
     ]  # fmt: skip
     lines += [f"    {setting.name}: {sentence(setting)}" for setting in operation.settings]
     lines += [f"    {name}: {text}" for name, text in _EXTRA.items()]
+    if operation.memory is not None:
+        lines += [
+            "",
+            "With arrays:",
+            *(f"    {line}".rstrip() for line in inspect.cleandoc(operation.memory.__doc__ or "").split("\n")),
+        ]
     return "\n".join(lines)
 
 

@@ -45,6 +45,8 @@ class Operation:
     description: str
     request: type
     function: Callable[[Any, Workspace], Iterator[Event]]
+    memory: Callable[..., Any] | None = None
+    """What the verb does in Python when it is given arrays instead of files."""
 
     @property
     def settings(self) -> tuple[Described, ...]:
@@ -106,6 +108,12 @@ def operation(function: Work) -> Work:
     return function
 
 
+def in_memory(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a function as what the verb of its file does with arrays in Python: nothing is read, nothing is written."""
+    function.__dict__["is_in_memory"] = True
+    return function
+
+
 def _pick(module: ModuleType) -> Operation:
     found = [
         thing for thing in vars(module).values() if callable(thing) and getattr(thing, "is_operation", False) is True
@@ -120,7 +128,10 @@ def _pick(module: ModuleType) -> Operation:
     if not summary:
         raise TypeError(f"{module.__name__} needs a docstring whose first line says what the verb is for")
     name = module.__name__.rpartition(".")[2].rstrip("_").replace("_", "-")
-    return Operation(name, summary, _dedent(description), typing.cast(type, request), function)
+    memory = [thing for thing in vars(module).values() if getattr(thing, "is_in_memory", False) is True]
+    return Operation(
+        name, summary, _dedent(description), typing.cast(type, request), function, memory[0] if memory else None
+    )
 
 
 _LATER: dict[str, Any] = {"Workspace": Any, "Iterator": Iterator, "Event": Event}

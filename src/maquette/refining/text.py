@@ -307,13 +307,14 @@ def written(recipe: Recipe) -> str:
     items = ["precise"] if recipe.precise else []
     if recipe.seed is not None:
         items.append(f"seed={recipe.seed}")
-    items += [_item(item) for item in recipe.items]
+    items += [item_text(item) for item in recipe.items]
     return "\n".join([*lines, ", ".join(items)])
 
 
-def _item(item: Item) -> str:
+def item_text(item: Item) -> str:
+    """One item as text that is read as the same item."""
     if isinstance(item, On):
-        return f"on {mask_text(item.mask)}: {_item(item.item)}"
+        return f"on {mask_text(item.mask)}: {item_text(item.item)}"
     strength = "" if item.strength == 1 else f" strength={_value(item.strength)}"
     if isinstance(item, Step):
         dials = "".join(f" {name.replace('_', '-')}={_value(value)}" for name, value in item.dials.items())
@@ -321,7 +322,7 @@ def _item(item: Item) -> str:
     if isinstance(item, Nested):
         bare = _NAME.fullmatch(item.recipe) and recipes.is_recipe(item.recipe)
         return (item.recipe if bare else _quoted(item.recipe)) + strength
-    return f"({', '.join(_item(part) for part in item.items)}){strength}"
+    return f"({', '.join(item_text(part) for part in item.items)}){strength}"
 
 
 def mask_text(mask: Mask) -> str:

@@ -1,0 +1,258 @@
+"""A recipe on many files: decoded in bounded workers, refined and written on all cores, going on where it was ended.
+
+Each thread takes one image at a time from file to file, with a decoding worker of its own, so that memory does not grow
+with the number of images and N threads keep N cores busy (what takes time in an op releases Python's lock).
+"""
+
+from __future__ import annotations
+
+import functools
+import queue
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maquette.core.errors import DataError, MaquetteError
+from maquette.core.event import Event, Progress, Result, Warning
+from maquette.core.files import write_bytes, write_new
+from maquette.core.image import encode
+from maquette.data.decode import Decoder, Outcome, Task
+from maquette.data.kept import for_saving
+from maquette.data.limits import Limits
+from maquette.data.shape import WHOLE, Form
+from maquette.engine.batch import Batch, Plan, Records, Work, plan
+from maquette.refining.op import Context
+from maquette.refining.run import run
+
+LIMITS = Limits(seconds=60.0, memory=3 << 30)
+"""Of one file: photographs are larger than what a dataset is made of."""
+_GIVE_UP = 16
+"""When as many images have failed in the same way and none has not, the recipe is at fault, not the images."""
+
+
+@dataclass(frozen=True)
+class _Done:
+    work: Work
+    error: Exception | None = None
+
+
+def refine(words: Sequence[str], batch: Batch) -> Generator[Event, None, None]:
+    """Refine all files that the words name. The result's facts hold the images, and what was set aside and why."""
+    made = plan(words, batch)
+    records = Records(batch)
+    records.check_free(made.work())
+    records.tidy(made.work())
+    aside = list(made.troubles)
+    for path, reason in aside:
+        yield Warning(text=f"{path}: {reason}")
+    began, done, total = time.perf_counter(), 0, len(made.outputs)
+    made_of: dict[Path, str] = {}
+    pool = _Pool(made, records)
+    try:
+        for finished in pool:
+            done += 1
+            if finished is None:
+                pass  # it was there already
+            elif finished.error is None:
+                made_of[finished.work.to] = finished.work.name
+            else:
+                aside.append((finished.work.name, _sentence(finished.error)))
+                _check(aside, made_of, total, finished.error)
+                yield Warning(text=f"{finished.work.name}: {aside[-1][1]}")
+            spent = time.perf_counter() - began
+            yield Progress(
+                verb="refine", done=done, total=total, unit="images", seconds=round(spent, 2),
+                eta=round(spent / done * (total - done), 1),
+            )  # fmt: skip
+    finally:
+        pool.close()
+    failed = {path for path, _ in aside}
+    paths = [work.to for work in made.work() if work.name not in failed]
+    if not paths:
+        raise DataError(aside[0][1], where=aside[0][0])
+    facts = {
+        "images": [str(path) for path in paths], "new": len(made_of), "to": str(batch.to),
+        "set_aside": [{"path": path, "reason": reason} for path, reason in aside], "recipe": str(batch.recipe),
+        "seconds": round(time.perf_counter() - began, 2),
+    }  # fmt: skip
+    yield Result(verb="refine", facts=facts, value=paths)
+
+
+def _check(aside: Sequence[tuple[str, str]], made: Any, total: int, error: Exception) -> None:
+    """End the work where the recipe cannot be done at all."""
+    alone = len(aside) == total
+    same = len(aside) >= _GIVE_UP and len({reason for _, reason in aside}) == 1
+    if not made and (alone or same):
+        if isinstance(error, MaquetteError):
+            raise type(error)(error.what, where=error.where or aside[-1][0], do=error.do) from None
+        raise error
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, MaquetteError):
+        return str(error).rstrip(".")
+    if isinstance(error, MemoryError):
+        return "there is not enough memory for it"
+    return f"this is a fault in Maquette ({type(error).__name__}: {' '.join(str(error).split())[:200]})"
+
+
+class _Pool:
+    """Threads that each take the next file, and hand over what became of it, in the order in which they finish."""
+
+    def __init__(self, made: Plan, records: Records) -> None:
+        self.batch, self.records = made.batch, records
+        self._works = made.work()
+        self._next = threading.Lock()
+        self._stop = threading.Event()
+        self._out: queue.SimpleQueue[_Done | BaseException | None] = queue.SimpleQueue()
+        self._left = len(made.outputs)
+        self._read = _Reader()
+        self._cv_threads = _one_thread_each()
+        count = min(self.batch.workers or _processors(), max(1, self._left))
+        self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def __iter__(self) -> Iterator[_Done | None]:
+        ended = 0
+        while ended < len(self._threads):
+            found = self._out.get()
+            if isinstance(found, _Ended):
+                ended += 1
+            elif isinstance(found, BaseException):
+                raise found
+            else:
+                yield found
+
+    def close(self) -> None:
+        """End the work: what is at an image finishes it first."""
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+        self._read.close()
+        _restore_threads(self._cv_threads)
+
+    def _serve(self) -> None:
+        try:
+            with Decoder(1, LIMITS) as decoder:
+                while not self._stop.is_set():
+                    with self._next:
+                        work = next(self._works, None)
+                    if work is None:
+                        break
+                    self._out.put(None if self.records.is_done(work) else self._do(work, decoder))
+        except BaseException as error:  # the disk is full, the records cannot be written: nothing can go on
+            self._stop.set()
+            self._out.put(error)
+        finally:
+            self._out.put(_Ended())
+
+    def _do(self, work: Work, decoder: Decoder) -> _Done:
+        try:
+            content = self._content(work, decoder)
+        except Exception as error:
+            return _Done(work, error)
+        self.records.add(work, content)
+        if self.batch.overwrite:
+            write_bytes(work.to, content)
+        else:
+            write_new(work.to, content)
+        return _Done(work)
+
+    def _content(self, work: Work, decoder: Decoder) -> bytes:
+        """One image, from file to file."""
+        batch = self.batch
+        (outcome,) = decoder.decode([Task(content=work.content, form=WHOLE)])
+        image = _image(outcome)
+        name = work.to.relative_to(batch.to).with_suffix("").as_posix()
+        context = Context(seed=work.seed, tile=batch.tile, read=self._read, hand=batch.hand, name=name)
+        result = run(batch.recipe, image, context)
+        said = for_saving(outcome.kept, batch.format, batch.software) if batch.metadata else {}
+        content = encode(result, batch.format, **said)
+        return batch.finish(content, work) if batch.finish else content
+
+
+class _Ended(BaseException):
+    """A thread has no more to do."""
+
+
+def _image(outcome: Outcome) -> NDArray[Any]:
+    if outcome.image is None:
+        raise DataError(outcome.reason)
+    return outcome.image
+
+
+class _Reader:
+    """Reads the image files that dials and masks name; the last few are kept, since most recipes name one for all."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._decoder: Decoder | None = None
+        self._cached = functools.lru_cache(maxsize=4)(self._decode)
+
+    def __call__(self, path: str) -> NDArray[Any]:
+        with self._lock:
+            return self._cached(path)
+
+    def _decode(self, path: str) -> NDArray[Any]:
+        self._decoder = self._decoder or Decoder(1, LIMITS)
+        (outcome,) = self._decoder.decode([Task(content=Path(path).expanduser(), form=WHOLE)])
+        if outcome.image is None:
+            raise DataError(outcome.reason, where=path)
+        return outcome.image
+
+    def close(self) -> None:
+        if self._decoder is not None:
+            self._decoder.close()
+
+
+def read(path: str) -> NDArray[Any]:
+    """One image file, decoded as strangers' files are."""
+    reader = _Reader()
+    try:
+        return reader(path)
+    finally:
+        reader.close()
+
+
+def _one_thread_each() -> int:
+    """Let OpenCV use one thread a call: the images share the cores, and results depend on no thread count."""
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    return int(before)
+
+
+def _restore_threads(count: int) -> None:
+    import cv2
+
+    cv2.setNumThreads(count)
+
+
+def _processors() -> int:
+    import os
+
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def before_and_after(words: Sequence[str], batch: Batch, count: int = 8) -> NDArray[np.uint8]:
+    """A sheet of the first images, each before on the left and after on the right of it."""
+    from maquette.core.image import sheet
+
+    form = Form(width=256, height=256, mode="rgba", fit="pad", small="enlarge")
+    tasks: list[Task] = []
+    for work in plan(words, batch).work():
+        if work.to.exists() and len(tasks) < 2 * count:
+            tasks += [Task(content=work.content, form=form), Task(content=work.to, form=form)]
+        if len(tasks) >= 2 * count:
+            break
+    with Decoder(1, LIMITS) as decoder:
+        images = [_image(outcome) for outcome in decoder.decode(tasks)]
+    return np.asarray(sheet(images, columns=4 if len(images) > 4 else 2, gap=4))
