@@ -137,7 +137,7 @@ def encode(image: Image, format: str = "png", **said: Any) -> bytes:
         "avif": {"quality": 95}, "tiff": {"compression": "tiff_deflate"},
     }  # fmt: skip
     stream = io.BytesIO()
-    to_pil(image).save(stream, FORMATS[format][0], **qualities[format], **said)
+    to_pil(image).save(stream, FORMATS[format][0], **{**qualities[format], **said})
     return stream.getvalue()
 
 

@@ -81,6 +81,8 @@ def for_saving(blocks: Mapping[str, Any], format: str, software: str) -> dict[st
         exif.load(base64.b64decode(blocks["exif"]))
         exif[_SOFTWARE] = software
         arguments["exif"] = exif.tobytes() if format != "tiff" else exif
+        if format == "tiff" and any(exif.get_ifd(part) for part in _INNER):
+            arguments["compression"] = None  # Pillow writes the inner blocks without compression alone
     if "xmp" in blocks:
         xmp = base64.b64decode(blocks["xmp"])
         if format in ("jpeg", "webp", "avif"):
