@@ -45,6 +45,10 @@ class ConditionError(UsageError):
     """A condition was asked for that the model does not have or cannot honour."""
 
 
+class TrustError(MaquetteError):
+    """A key, certificate or signature cannot be used or made."""
+
+
 class TrainingError(MaquetteError):
     """Training cannot go on (numbers that are not finite, rolled back too often)."""
 

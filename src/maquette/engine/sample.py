@@ -14,10 +14,13 @@ from maquette.core.errors import ConditionError, UsageError, nearest
 from maquette.core.noise import Noise, uniform
 from maquette.families.family import Family, Samples
 from maquette.nn.pixels import condition_tensors, from_tensor
+from maquette.trust.origin import Generated, take_stamp
 
 MICRO = 16
 """Images a pass. Always full (padded), so that an image's pixels do not depend on how many were asked for."""
 Rows = Mapping[str, NDArray[Any]]
+_stamp = take_stamp()
+"""Says that a model made a picture. Nobody else has it, so nothing else can be signed as generated."""
 
 
 def draw(
@@ -58,6 +61,32 @@ def draw_steps(
                 raise TypeError(f"{type(family).__name__}.sample yielded nothing")
         if only_last:
             yield start, from_tensor(images[:count], family.spec.mode)
+
+
+def vouched(
+    family: Family, model: str, seeds: Sequence[int], conditions: Rows, options: Any = None
+) -> Iterator[list[Generated]]:
+    """As `draw`, each image with the proof that the model of this digest made it."""
+    guided = any(spec.kind not in FLAT for spec in family.spec.conditions)  # pixels that somebody gave went in
+    done = 0
+    for images in draw(family, seeds, conditions, options):
+        chosen = seeds[done : done + len(images)]
+        yield [_stamp(image, seed=seed, model=model, guided=guided) for image, seed in zip(images, chosen, strict=True)]
+        done += len(images)
+
+
+def software(family: Family) -> dict[str, str]:
+    """What computes, and on what: the facts on which the last bits of an image depend. Nothing of the person."""
+    import platform
+
+    import maquette
+
+    return {
+        "maquette": maquette.__version__, "python": platform.python_version(), "torch": str(torch.__version__),
+        "numpy": np.__version__, "device": next(family.parameters()).device.type,
+        "threads": str(torch.get_num_threads()),
+        "processor": f"{platform.machine()} {torch.backends.cpu.get_cpu_capability()}",
+    }  # fmt: skip
 
 
 def _pad(values: NDArray[Any], count: int) -> NDArray[Any]:

@@ -147,7 +147,10 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
 
 def dataset_facts(dataset: Dataset) -> dict[str, Any]:
     """What a run notes of the dataset it learned from."""
-    return {"name": dataset.name, "path": str(dataset.path.absolute()), "digest": dataset.digest}
+    return {
+        "name": dataset.name, "path": str(dataset.path.absolute()), "digest": dataset.digest,
+        "set_aside": dataset.description["records"].get("set_aside.jsonl", ""),
+    }  # fmt: skip
 
 
 def _parts(wish: Wish, spec: DataSpec) -> tuple[dict[str, Family], dict[str, Any]]:

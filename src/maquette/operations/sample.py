@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from maquette.core.spec import DataSpec
     from maquette.store.workspace import Workspace
+    from maquette.trust.signing import Source
 
 MOST = 10_000_000
 
@@ -41,6 +42,8 @@ class Sample:
     image: tuple[str, ...] = setting((), "an image file the model needs", repeat=True, form="[NAME=]FILE")
     format: str = setting("png", "the kind of file", choices=("png", "jpeg", "webp", "avif", "tiff"))
     sheet: bool = setting(True, "also write a sheet of the first 64 images")
+    sign: str = setting("on", "whether images are signed, so that anyone can check them", choices=("on", "off"))
+    maker: str = setting("", "the name that signed images carry; none when left out", form="NAME")
     device: str = setting("cpu", "where to compute", choices=("cpu", "cuda", "mps"))
     dials: Mapping[str, str] = dials("the family's own dials, such as --truncation 0.7")
 
@@ -71,14 +74,14 @@ class Pictures(Sequence["NDArray[Any]"]):
 @operation
 def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     """Make images with a trained model: image k depends on the model, its seed and what was asked for alone."""
-    from maquette.core.files import write_new
-    from maquette.core.image import FORMATS, encode, save, sheet
+    from maquette.core.image import FORMATS, sheet
     from maquette.core.noise import SEED_LIMIT
     from maquette.core.settings import from_json, to_json
     from maquette.engine.load import load
-    from maquette.engine.sample import draw, wishes
+    from maquette.engine.sample import MICRO, software, vouched, wishes
     from maquette.engine.table import condition_table
     from maquette.store.run import Run
+    from maquette.trust.press import Press
 
     run = Run.open(workspace.run_path(request.run))
     model = load(run, device=request.device)
@@ -89,8 +92,15 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     seeds = range(request.seed, request.seed + request.count)
     if seeds[-1] >= SEED_LIMIT:
         raise UsageError(f"the last seed would be {seeds[-1]}", do=f"the largest is {SEED_LIMIT - 1}")
+    press = Press(workspace.home, format=request.format, sign=request.sign == "on", maker=request.maker)
+    source, digests = _sources(request, model.spec)
+    shared = {
+        "family": str(run.facts.get("family")), "software": software(model), "dials": to_json(options), "batch": MICRO,
+        **_data_facts(run.facts),
+    }  # fmt: skip
     began = time.perf_counter()
     paths: list[Path] = []
+    noted: list[dict[str, Any]] = []
     first: list[NDArray[Any]] = []
     records: dict[str, str] = {}
     while len(paths) < len(seeds):
@@ -98,17 +108,17 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         stretch = seeds[len(paths) : len(paths) + 1024]
         rows = wishes(model.spec.conditions, table, given, stretch, (model.spec.height, model.spec.width))
         done = 0
-        for batch in draw(model, stretch, rows, options):
-            for picture in batch:
-                seed = stretch[done]
-                path = to / f"seed-{seed:08d}{FORMATS[request.format][1]}"
-                write_new(path, encode(picture, request.format))
-                asked = {s.name: s.describe(rows[s.name][done]) for s in model.spec.conditions}
-                record = {"file": path.name, "seed": seed, "conditions": asked}
+        for batch in vouched(model, str(run.facts["model"]), stretch, rows, options):
+            for made in batch:
+                path = to / f"seed-{made.seed:08d}{FORMATS[request.format][1]}"
+                asked = {s.name: s.describe(rows[s.name][done]) for s in model.spec.conditions} | digests
+                manifest = press.generated(path, made, {**shared, "conditions": asked}, source)
+                record = {"file": path.name, "seed": made.seed, "conditions": asked, "manifest": manifest.digest}
                 records[path.name] = json.dumps(record, ensure_ascii=False)
+                noted.append({"run": str(run.path), "seed": made.seed, "manifest": manifest.digest})
                 paths.append(path)
                 if len(first) < 64:
-                    first.append(picture)
+                    first.append(made.picture)
                 done += 1
             spent = time.perf_counter() - began
             yield Progress(
@@ -119,15 +129,38 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     _write_records(to, records, facts)
     if request.sheet:
         scale = max(1, 96 // max(model.spec.height, model.spec.width))
-        path = save(sheet(first, columns=8, scale=scale), to / "sheet.png")
+        path = to / "sheet.png"
+        shown = {**shared, "model": str(run.facts["model"]), "seeds": (seeds[0], seeds[len(first) - 1])}
+        press.sheet(path, sheet(first, columns=8, scale=scale), shown)
         yield Made(path=str(path), what="sheet")
     if not given and model.spec.conditions:
         names = ", ".join(spec.name for spec in model.spec.conditions)
         yield Note(text=f"nothing was asked for: {names} as in the training images")
-    workspace.index.add_images(paths, [{"run": str(run.path), "seed": seed} for seed in seeds])
+    workspace.index.add_images(paths, noted)
     result = {"images": [str(path) for path in paths], "seeds": list(seeds), "to": str(to)}
     summary = f"{len(paths):,} images of the seeds {seeds[0]} to {seeds[-1]} in {to}."
     yield Result(verb="sample", facts=result, value=Pictures(paths), summary=summary)
+
+
+def _data_facts(facts: Mapping[str, Any]) -> dict[str, str]:
+    """The digests of the dataset that a run learned from, and of the list of what was left out of it."""
+    data = facts.get("dataset")
+    known = data if isinstance(data, dict) else {}
+    return {"dataset": str(known.get("digest", "")), "set_aside": str(known.get("set_aside", ""))}
+
+
+def _sources(request: Sample, spec: DataSpec) -> tuple[Source | None, dict[str, str]]:
+    """The image that was given, as an ingredient of what is made from it, and the digests of all that were given."""
+    from maquette.store.digest import file_digest
+    from maquette.trust.press import source_of
+
+    large = {c.name for c in spec.conditions if c.kind in ("image", "map")}
+    files: dict[str, str] = {}
+    for word in request.image:
+        name, sign, file = word.partition("=")
+        files |= {name: file} if sign and name in large else {next(iter(large)): word}
+    digests = {name: f"sha256:{file_digest(Path(file).expanduser())}" for name, file in files.items()}
+    return next((source_of(file) for file in files.values()), None), digests
 
 
 def _words(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,157 @@
+"""Verifying many files in worker processes with limits: every file gets exactly one answer, whatever it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import subprocess
+import sys
+import threading
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from maquette.core.errors import TrustError
+from maquette.trust import verdict
+from maquette.trust.keys import Anchor
+
+SECONDS = 10.0
+"""The longest that one file may take."""
+_START_SECONDS = 60.0
+_AHEAD = 64
+
+
+def examine(
+    paths: Iterable[str | os.PathLike[str]],
+    anchors: Sequence[Anchor],
+    *,
+    workers: int | None = None,
+    seconds: float = SECONDS,
+) -> Iterator[dict[str, Any]]:
+    """What `verify` says of each file, in order."""
+    count = workers or _processors()
+    lines: queue.SimpleQueue[_Line] = queue.SimpleQueue()
+    own = [_Line(anchors, seconds) for _ in range(count)]
+    for line in own:
+        lines.put(line)
+
+    def one(path: str) -> dict[str, Any]:
+        line = lines.get()
+        try:
+            return {"path": path, **line.ask(path)}
+        finally:
+            lines.put(line)
+
+    pool = ThreadPoolExecutor(count)
+    waiting: deque[Future[dict[str, Any]]] = deque()
+    try:
+        for path in paths:
+            waiting.append(pool.submit(one, os.fspath(path)))
+            if len(waiting) >= _AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        for future in waiting:
+            future.cancel()
+        for line in own:
+            line.kill()
+        pool.shutdown()
+        for line in own:
+            line.end()
+
+
+class _Line:
+    """The line to one worker, started when it is first needed and again after a death."""
+
+    def __init__(self, anchors: Sequence[Anchor], seconds: float) -> None:
+        self._first = json.dumps({"anchors": [anchor.to_json() for anchor in anchors], "seconds": seconds})
+        self._seconds = seconds
+        self._process: subprocess.Popen[str] | None = None
+
+    def ask(self, path: str) -> dict[str, Any]:
+        """What the worker says of the file; a worker that dies at it is tried once more."""
+        reason = ""
+        for _ in range(2):
+            answer, late = self._say(path)
+            if answer is not None:
+                reason = answer.pop("trouble", "")
+                if not reason:
+                    return answer
+                break
+            reason = f"it took more than {self._seconds:g} seconds to read" if late else "it crashed the reader"
+            if late:
+                break
+        return verdict.judge(verdict.Seen(readable=False, reason=reason))
+
+    def _say(self, path: str) -> tuple[dict[str, Any] | None, bool]:
+        process = self._process or self._start()
+        assert process.stdin and process.stdout
+        late = threading.Event()
+
+        def end() -> None:
+            late.set()
+            process.kill()
+
+        timer = threading.Timer(self._seconds, end)
+        timer.start()
+        try:
+            process.stdin.write(json.dumps(path) + "\n")
+            process.stdin.flush()
+            answer = json.loads(process.stdout.readline())
+            return (answer if isinstance(answer, dict) else None), False
+        except (OSError, ValueError):
+            self.end()
+            return None, late.is_set()
+        finally:
+            timer.cancel()
+
+    def _start(self) -> subprocess.Popen[str]:
+        root = str(Path(__file__).resolve().parents[2])
+        command = f"import sys; sys.path.append({root!r}); from maquette.trust.worker import main; main()"
+        quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        for _ in range(3):
+            process = self._process = subprocess.Popen(
+                [sys.executable, "-P", "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL, env={**os.environ, **quiet}, text=True, encoding="utf-8",
+                errors="surrogateescape",
+            )  # fmt: skip
+            assert process.stdin and process.stdout
+            timer = threading.Timer(_START_SECONDS, process.kill)
+            timer.start()
+            try:
+                process.stdin.write(self._first + "\n")
+                process.stdin.flush()
+                if process.stdout.readline() == "ready\n":
+                    return process
+            except OSError:
+                pass
+            finally:
+                timer.cancel()
+            self.end()
+        raise TrustError("the reader of files could not be started", do="free some memory, or install maquette again")
+
+    def kill(self) -> None:
+        """End the worker; whoever waits for it notices."""
+        process = self._process
+        if process is not None:
+            process.kill()
+
+    def end(self) -> None:
+        """End the worker and forget it."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
+            for pipe in (process.stdin, process.stdout):
+                with contextlib.suppress(OSError):
+                    if pipe:
+                        pipe.close()
+
+
+def _processors() -> int:
+    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)

@@ -1,0 +1,231 @@
+"""Reading one file that nobody vouches for: signature, metadata and watermark, and what they come to together.
+
+This runs in a worker process with limits (`trust.worker`), because the decoders and the signature library are native
+code: a file that crashes them or makes them hang costs that file alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import IO, Any
+
+from maquette.core.errors import DataError, TrustError
+from maquette.trust import certificates as x
+from maquette.trust import chain, metadata, reading, verdict
+from maquette.trust.keys import Anchor
+from maquette.trust.manifest import LABEL, Manifest
+
+LARGEST_FILE = 4 << 30
+MOST_PIXELS = 1 << 26
+_HEAD = 64
+_CLAIMED = 200
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Whom to believe, made ready once for many files."""
+
+    anchors: Sequence[Anchor]
+    context: Any
+
+    @classmethod
+    def of(cls, anchors: Sequence[Anchor]) -> Trust:
+        """The library's context for these authorities."""
+        authorities = [anchor.pem for anchor in anchors if not anchor.leaf]
+        return cls(tuple(anchors), reading.reading(authorities, [a.pem for a in anchors if a.leaf]))
+
+
+@dataclass
+class _Pixels:
+    """What could be read of the picture itself."""
+
+    readable: bool = False
+    reason: str = ""
+    said: metadata.Said = field(default_factory=metadata.Said)
+
+
+def inspect_file(path: str, trust: Trust) -> dict[str, Any]:
+    """Everything `verify` says about one file."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError as error:
+        return _report(verdict.Seen(readable=False, reason=f"it cannot be read ({_reason(error)})"))
+    with os.fdopen(handle, "rb") as stream:
+        form = os.fstat(handle)
+        if not stat.S_ISREG(form.st_mode):
+            return _report(verdict.Seen(readable=False, reason="it is not a plain file"))
+        if form.st_size > LARGEST_FILE:
+            return _report(verdict.Seen(readable=False, reason="it is larger than 4 GB"))
+        try:
+            return inspect(stream, trust)
+        except OSError as error:
+            return _report(verdict.Seen(readable=False, reason=f"it cannot be read ({_reason(error)})"))
+
+
+def inspect(stream: IO[bytes], trust: Trust) -> dict[str, Any]:
+    """The same for an open file."""
+    media = media_of(stream.read(_HEAD))
+    if not media:
+        return _report(verdict.Seen(readable=False, reason="it is not an image or a film"))
+    stream.seek(0)
+    found = reading.read(stream, media, trust.context)
+    stream.seek(0)
+    pixels = _pixels(stream, media)
+    if found.trouble and not _holds_block(stream):
+        found = reading.Found(there=False)  # the container is odd, but nothing in it was ever signed
+    manifest, trouble = _manifest(found)
+    signed_by = chain.certificates(found.store, found.label) if found.store else []
+    anchor = chain.believed(signed_by, trust.anchors)
+    told = found.said.get("signature_info") or {}
+    seen = verdict.Seen(
+        readable=pixels.readable, reason=pixels.reason, signed=found.there, codes=found.codes, trouble=found.trouble,
+        signer=x.name_of(signed_by[0]) if signed_by else _text(told.get("common_name") or told.get("issuer")),
+        anchor=anchor.name if anchor else "", own=bool(anchor and anchor.own),
+        revoked=bool(anchor and signed_by and signed_by[0].serial_number in anchor.revoked),
+        maker=manifest.maker if manifest else "", metadata=_layer(pixels.said, manifest),
+    )  # fmt: skip
+    return _report(seen, found, pixels.said, manifest, trouble)
+
+
+def _report(
+    seen: verdict.Seen,
+    found: reading.Found | None = None,
+    said: metadata.Said | None = None,
+    manifest: Manifest | None = None,
+    trouble: str = "",
+) -> dict[str, Any]:
+    report = verdict.judge(seen)
+    extra: dict[str, Any] = {}
+    if found is not None and found.there:
+        extra["source"] = _source(found)
+        extra["tool"] = _tool(found)
+        extra["signed_by"] = seen.signer
+        extra["time_stamp"] = _text((found.said.get("signature_info") or {}).get("time"))
+        extra["changes"] = sorted({code for code in found.codes if verdict.breaks(code)})[:20]
+        extra["parents"] = [_parent(one) for one in found.parents]
+    if said is not None and said.there:
+        extra["metadata"] = metadata.without_manifest(said)
+    shown = manifest or (said.manifest if said else None)
+    if shown is not None:
+        extra["manifest"] = shown.to_json()
+        extra["manifest_from"] = "signature" if manifest else "metadata"
+    if trouble:
+        extra["manifest_trouble"] = trouble
+    return {**report, **{key: value for key, value in extra.items() if value}}
+
+
+def media_of(head: bytes) -> str:
+    """What kind of file it is, by its first bytes; empty when it is none of those that can be verified."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "image/tiff"
+    if head[:6] in (b"GIF87a", b"GIF89a"):
+        return "image/gif"
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in (b"avif", b"avis"):
+            return "image/avif"
+        if brand in (b"heic", b"heix", b"mif1", b"msf1", b"heim", b"hevc"):
+            return "image/heic"
+        return "video/quicktime" if brand == b"qt  " else "video/mp4"
+    return ""
+
+
+def _pixels(stream: IO[bytes], media: str) -> _Pixels:
+    if media.startswith("video/") or media == "image/heic":
+        return _Pixels(readable=True)
+    from PIL import Image as Pillow
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Pillow.open(stream) as picture:
+                said = metadata.read(picture)
+                if picture.width * picture.height > MOST_PIXELS:
+                    return _Pixels(reason="it has too many pixels to look at", said=said)
+                picture.load()
+                return _Pixels(readable=True, said=said)
+    except MemoryError:
+        return _Pixels(reason="it needs too much memory to decode")
+    except Exception as error:  # a hostile file can raise anything in a decoder
+        words = reading.plain_error(error) if isinstance(error, (OSError, SyntaxError, DataError)) else ""
+        return _Pixels(reason=f"the image is damaged ({words[:120]})" if words else "the image is damaged")
+
+
+def _holds_block(stream: IO[bytes]) -> bool:
+    """Whether the words of a signed block stand anywhere in the first 64 MB."""
+    stream.seek(0)
+    before = b""
+    for _ in range(64):
+        piece = stream.read(1 << 20)
+        if b"jumbf" in before + piece or b"jumdc2pa" in before + piece:
+            return True
+        if not piece:
+            return False
+        before = piece[-16:]
+    return False
+
+
+def _manifest(found: reading.Found) -> tuple[Manifest | None, str]:
+    """Maquette's own manifest in the signed block, if there is one that can be read."""
+    data = reading.assertion(found.said, LABEL)
+    if data is None:
+        return None, ""
+    try:
+        return Manifest.from_json(data), ""
+    except TrustError as error:
+        return None, error.what
+
+
+def _layer(said: metadata.Said, signed: Manifest | None) -> verdict.Layer:
+    """Metadata are whole when they can be read and say what the signed manifest says."""
+    if not said.there:
+        return "absent"
+    if said.trouble or (signed is not None and said.manifest != signed):
+        return "broken"
+    return "present"
+
+
+def _source(found: reading.Found) -> str:
+    """The IPTC term of the first action that has one."""
+    for action in reading.actions(found.said):
+        source = _text(action.get("digitalSourceType"))
+        if source:
+            return source.removeprefix(metadata.SOURCE_TYPES)
+    return ""
+
+
+def _tool(found: reading.Found) -> str:
+    made = found.said.get("claim_generator_info")
+    first = made[0] if isinstance(made, list) and made and isinstance(made[0], Mapping) else {}
+    return f"{_text(first.get('name'))} {_text(first.get('version'))}".strip() or _text(
+        found.said.get("claim_generator")
+    )
+
+
+def _parent(said: Mapping[str, Any]) -> dict[str, Any]:
+    told = said.get("signature_info") or {}
+    report: dict[str, Any] = {"signed_by": _text(told.get("common_name") or told.get("issuer"))}
+    with contextlib.suppress(TrustError):
+        report["manifest"] = Manifest.from_json(reading.assertion(said, LABEL)).to_json()
+    sources = [_text(action.get("digitalSourceType")) for action in reading.actions(said)]
+    report["source"] = next((s.removeprefix(metadata.SOURCE_TYPES) for s in sources if s), "")
+    return {key: value for key, value in report.items() if value}
+
+
+def _text(value: Any) -> str:
+    return " ".join(value.split())[:_CLAIMED] if isinstance(value, str) else ""
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error) or type(error).__name__).lower()

@@ -1,0 +1,115 @@
+"""Writing the images of one command: each with its manifest, signed, and never over an image that differs."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from maquette.core.errors import MaquetteError, TrustError
+from maquette.core.files import write_bytes, write_new
+from maquette.core.image import Image, from_pil
+from maquette.trust import metadata, signing
+from maquette.trust.certificates import now
+from maquette.trust.inspect import media_of
+from maquette.trust.keys import Keys, Signer
+from maquette.trust.manifest import Manifest
+from maquette.trust.origin import Generated
+
+LARGEST_SOURCE = 256 << 20
+
+
+class Press:
+    """What all images of one command share: who signs, the maker's name, the kind of file."""
+
+    def __init__(
+        self, home: str | os.PathLike[str], *, format: str = "png", sign: bool = True, maker: str = ""
+    ) -> None:
+        self.format = format
+        keys = Keys(home)
+        self.signer: Signer | None = keys.signer(maker) if sign else None
+        """None when nothing is signed."""
+        self.maker = maker or (keys.facts()["name"] if sign else "")
+
+    def manifest(self, **facts: Any) -> Manifest:
+        """A manifest of now, in the maker's name."""
+        return Manifest(time=now().strftime("%Y-%m-%dT%H:%M:%SZ"), maker=self.maker, **facts)
+
+    def generated(
+        self, path: Path, made: Generated, facts: Mapping[str, Any], source: signing.Source | None = None
+    ) -> Manifest:
+        """Write an image that a model has just made. `facts` are those of the manifest that all images share."""
+        kind = "guided" if made.guided else "sampled"
+        manifest = self.manifest(kind=kind, seed=made.seed, model=made.model, **facts)
+        content = signing.generated(made, manifest, self.format, self.signer, source=source)
+        return self._write(path, content, manifest)
+
+    def sheet(self, path: Path, picture: Image, facts: Mapping[str, Any]) -> Manifest:
+        """Write a sheet of images, over one that is there."""
+        manifest = self.manifest(kind="sheet", **facts)
+        write_bytes(path, signing.sheet(picture, manifest, "png", self.signer))
+        return manifest
+
+    def edited(self, path: Path, picture: Image, facts: Mapping[str, Any], source: signing.Source) -> Manifest:
+        """Write an image that was made from another file. `facts` hold at least `refinements`, in their order."""
+        manifest = self.manifest(kind="edited", **facts)
+        return self._write(path, signing.edited(picture, manifest, self.format, self.signer, source=source), manifest)
+
+    def _write(self, path: Path, content: bytes, manifest: Manifest) -> Manifest:
+        """A new file; or the one that is there, if it shows the same pixels made in the same way."""
+        before = _before(path)
+        if before is not None and _same(before, content, manifest):
+            if self.signer is None or b"jumdc2pa" in before:
+                return _said(before) or manifest
+            write_bytes(path, content)  # the same image, which was not signed yet
+            return manifest
+        write_new(path, content)
+        return manifest
+
+
+def _before(path: Path) -> bytes | None:
+    return path.read_bytes() if path.is_file() and path.stat().st_size <= LARGEST_SOURCE else None
+
+
+def _same(before: bytes, content: bytes, manifest: Manifest) -> bool:
+    said = _said(before)
+    return said is not None and said.same_image(manifest) and np.array_equal(_pixels(before), _pixels(content))
+
+
+def _said(content: bytes) -> Manifest | None:
+    from PIL import Image as Pillow
+
+    try:
+        with Pillow.open(io.BytesIO(content)) as picture:
+            return metadata.read(picture).manifest
+    except (OSError, ValueError, SyntaxError):
+        return None
+
+
+def _pixels(content: bytes) -> Image:
+    from PIL import Image as Pillow
+
+    with Pillow.open(io.BytesIO(content)) as picture:
+        return from_pil(picture)
+
+
+def source_of(file: str | os.PathLike[str]) -> signing.Source | None:
+    """A file that goes into an image, as an ingredient; None for kinds of files that C2PA does not know."""
+    path = Path(file).expanduser()
+    try:
+        if path.stat().st_size > LARGEST_SOURCE:
+            raise TrustError("it is too large to be carried as the source of an image", where=path)
+        content = path.read_bytes()
+    except OSError as error:
+        raise MaquetteError(f"it cannot be read ({(error.strerror or str(error)).lower()})", where=path) from None
+    return source_bytes(content)
+
+
+def source_bytes(content: bytes) -> signing.Source | None:
+    """The same for content that was read already. The name of the file stays out: it may be personal."""
+    media = media_of(content[:64])
+    return signing.Source(content=content, media=media) if media else None

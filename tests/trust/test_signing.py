@@ -1,0 +1,262 @@
+"""Signed files are what they say: by a second reader, by one-byte changes, and by who may sign what."""
+
+import copy
+import io
+
+import independent
+import numpy as np
+import pytest
+from cryptography import x509
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image as Pillow
+from vouching import FORMATS, MODEL, SOFTWARE, picture, vouched
+
+from maquette.core.errors import MaquetteError, TrustError
+from maquette.core.image import encode, load
+from maquette.engine import sample as sampling
+from maquette.trust import origin, signing
+from maquette.trust.examine import examine
+from maquette.trust.inspect import Trust, inspect
+from maquette.trust.keys import Keys
+from maquette.trust.manifest import LABEL, Manifest
+from maquette.trust.press import Press, source_bytes
+
+GENERATED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
+COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrainedAlgorithmicMedia"
+
+
+def authority(home):
+    return x509.load_pem_x509_certificate(next(a.pem for a in Keys(home).anchors() if a.own).encode())
+
+
+@pytest.fixture(scope="module")
+def trust(maker):
+    return Trust.of(Keys(maker).anchors())
+
+
+def seen(content, trust):
+    return inspect(io.BytesIO(content), trust)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_second_reader_finds_the_same_claim(write, maker, format):
+    path = write(format=format, seed=3, conditions={"label": "cat"})
+    checked = independent.check(path.read_bytes(), authority(maker))
+    (action,) = checked.assertions["c2pa.actions.v2"]["actions"]
+    assert action["action"] == "c2pa.created" and action["digitalSourceType"] == GENERATED
+    told = checked.assertions[LABEL]
+    assert (told["seed"], told["model"], told["conditions"]) == (3, MODEL, {"label": "cat"})
+    assert checked.leaf.subject.rfc4514_string() == "O=Anna,CN=Anna"
+    assert len(checked.chain) == 1, "the authority itself has no place in the file"
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_pixels_and_plain_metadata_stay_beside_the_signature(write, format):
+    path = write(format=format, seed=5)
+    plain = encode(picture(5), format)
+    np.testing.assert_array_equal(load(path), np.asarray(Pillow.open(io.BytesIO(plain))))
+    assert path.stat().st_size - len(plain) < 6000
+    with Pillow.open(path) as opened:
+        exif, text = opened.getexif(), getattr(opened, "text", {})
+        assert (exif.get(305) or text.get("Software")) == "Maquette 0.1.0"
+        packet = opened.info.get("xmp") or text.get("XML:com.adobe.xmp") or opened.tag_v2[700]
+    assert GENERATED in (packet if isinstance(packet, str) else packet.decode())
+
+
+@pytest.mark.parametrize("mode", [(1, np.uint8), (4, np.uint8), (1, np.uint16)])
+def test_every_mode_can_be_signed(write, trust, mode):
+    channels, dtype = mode
+    path = write(image=picture(1, channels=channels, dtype=dtype))
+    assert seen(path.read_bytes(), trust)["status"] == "intact"
+    assert load(path).dtype == dtype
+
+
+def hashed_places(content, checked):
+    """All bytes that a hash or the signature covers."""
+    block = independent.block(content)
+    start = content.find(block[:200])
+    assert start > 0 and content[start : start + len(block)] == block
+    places = np.ones(len(content), bool)
+    for begin, end in checked.outside:
+        places[begin:end] = False
+    for begin, end in checked.hashed:
+        places[start + begin : start + end] = True
+    return np.flatnonzero(places)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_no_change_of_one_byte_goes_unnoticed(write, maker, trust, format):
+    content = write(format=format).read_bytes()
+    checked = independent.check(content, authority(maker))
+    places = hashed_places(content, checked)
+    rng = np.random.default_rng(0)
+    for place in rng.choice(places, 25, replace=False):
+        changed = bytearray(content)
+        changed[place] ^= int(rng.integers(1, 256))
+        report = seen(bytes(changed), trust)
+        assert report["status"] in ("changed", "unreadable"), (place, report["words"])
+        assert report["layers"]["signature"] != "present" and report["trusted_by"] is None
+        with pytest.raises((independent.Wrong, Exception)):
+            independent.check(bytes(changed), authority(maker))
+
+
+@settings(max_examples=60)
+@given(st.data())
+def test_whatever_is_done_to_a_file_the_pixels_are_those_that_were_signed_or_it_is_not_intact(maker, trust, data):
+    press = Press(maker)
+    made = vouched(picture(2))
+    manifest = press.manifest(kind="sampled", seed=0, model=MODEL, software=SOFTWARE)
+    content = signing.generated(made, manifest, "png", press.signer)
+    changed = bytearray(content)
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=4)):
+        changed[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(len(content) // 2, len(content)))
+    report = seen(bytes(changed[:cut]), trust)
+    if report["status"] == "intact":
+        with Pillow.open(io.BytesIO(bytes(changed[:cut]))) as opened:
+            np.testing.assert_array_equal(np.asarray(opened), made.picture)
+
+
+# Who may sign what
+
+
+def test_only_what_the_engine_vouches_for_is_signed_as_generated(maker):
+    press = Press(maker)
+    manifest = press.manifest(kind="sampled", seed=0, model=MODEL)
+    foreign = picture(9)
+    true = vouched(picture(1))
+    forged = object.__new__(origin.Generated)
+    for name, value in (("picture", foreign), ("seed", 0), ("model", MODEL), ("guided", False)):
+        object.__setattr__(forged, name, value)
+    lookalike = type("Generated", (), {"picture": foreign, "seed": 0, "model": MODEL, "guided": False})()
+    child = object.__new__(type("Child", (origin.Generated,), {}))
+    for thing in (forged, lookalike, child, foreign, None, MODEL):
+        with pytest.raises(TrustError, match="only images that a model has just made"):
+            signing.generated(thing, manifest, "png", press.signer)
+    for attempt in (
+        lambda: origin.Generated(foreign), lambda: copy.copy(true), lambda: copy.deepcopy(true),
+        lambda: setattr(true, "picture", foreign), origin.take_stamp,
+    ):  # fmt: skip
+        with pytest.raises(TypeError):
+            attempt()
+    with pytest.raises(ValueError, match="read-only"):
+        true.picture[:] = foreign
+    true.picture.flags.writeable = True
+    true.picture[:] = foreign  # by force
+    with pytest.raises(TrustError):
+        signing.generated(true, manifest, "png", press.signer)
+    replaced = vouched(picture(1))
+    object.__setattr__(replaced, "picture", foreign)
+    with pytest.raises(TrustError):
+        signing.generated(replaced, manifest, "png", press.signer)
+
+
+def test_the_manifest_cannot_name_another_model_seed_or_kind(maker):
+    press = Press(maker)
+    for facts in ({"seed": 1}, {"model": "cd" * 32}, {"kind": "guided"}, {"kind": "edited"}):
+        manifest = press.manifest(**{"kind": "sampled", "seed": 0, "model": MODEL, **facts})
+        with pytest.raises(TrustError):
+            signing.generated(vouched(picture(1)), manifest, "png", press.signer)
+
+
+def test_what_was_guided_by_an_image_is_a_composite_that_carries_it(maker, trust, tmp_path):
+    source = source_bytes(encode(picture(7), "jpeg"))
+    path = tmp_path / "guided.png"
+    Press(maker).generated(path, vouched(picture(8), guided=True), {"software": SOFTWARE}, source)
+    checked = independent.check(path.read_bytes(), authority(maker))
+    (action,) = checked.assertions["c2pa.actions.v2"]["actions"]
+    assert action["digitalSourceType"] == COMPOSITE
+    ingredient = checked.assertions["c2pa.ingredient.v3"]
+    assert ingredient["relationship"] == "inputTo" and ingredient["dc:title"] == "source"
+    report = seen(path.read_bytes(), trust)
+    assert report["status"] == "intact" and report["source"] == "compositeWithTrainedAlgorithmicMedia"
+    assert report["manifest"]["kind"] == "guided"
+
+
+def test_an_edit_carries_its_source_and_is_never_called_generated(write, maker, trust, tmp_path):
+    steps = [{"op": "sharpen", "amount": 0.4}, {"op": "white-balance"}]
+    parent = write("parent", seed=4)
+    for name, content in (("of-made", parent.read_bytes()), ("of-upload", encode(picture(5), "jpeg"))):
+        path = tmp_path / f"{name}.png"
+        Press(maker).edited(path, picture(6), {"refinements": steps}, source_bytes(content))
+        checked = independent.check(path.read_bytes(), authority(maker))
+        opened, *edits = checked.assertions["c2pa.actions.v2"]["actions"]
+        assert (
+            opened["action"] == "c2pa.opened" and checked.assertions["c2pa.ingredient.v3"]["relationship"] == "parentOf"
+        )
+        assert [edit["parameters"]["org.maquette.refinement"] for edit in edits] == steps
+        assert {edit["digitalSourceType"] for edit in edits} == {COMPOSITE}
+        report = seen(path.read_bytes(), trust)
+        assert report["status"] == "intact" and report["source"] == "compositeWithTrainedAlgorithmicMedia"
+        assert report["manifest"]["refinements"] == steps
+        assert [one["manifest"]["seed"] for one in report.get("parents", [])] == ([4] if name == "of-made" else [])
+
+
+def test_a_source_that_was_changed_does_not_make_its_edit_changed(write, maker, trust, tmp_path):
+    content = bytearray(write().read_bytes())
+    content[-60] ^= 1
+    path = tmp_path / "edit.png"
+    Press(maker).edited(path, picture(6), {"refinements": []}, source_bytes(bytes(content)))
+    assert seen(path.read_bytes(), trust)["status"] == "intact"
+
+
+def test_the_parts_of_a_chain_cannot_be_changed(write, maker, trust, tmp_path):
+    path = tmp_path / "edit.png"
+    parent = write(seed=4).read_bytes()
+    Press(maker).edited(path, picture(6), {"refinements": [{"op": "x"}]}, source_bytes(parent))
+    content = path.read_bytes()
+    inner = content.find(MODEL.encode())
+    changed = bytearray(content)
+    changed[inner] = ord("0")
+    assert seen(bytes(changed), trust)["status"] == "changed"
+
+
+def test_signing_twice_keeps_the_first_file(write):
+    first = write(seed=1)
+    before = first.read_bytes()
+    assert write(seed=1).read_bytes() == before
+    with pytest.raises(MaquetteError, match="a file with other content is there already"):
+        write(seed=2)
+    with pytest.raises(MaquetteError, match="a file with other content is there already"):
+        write(seed=1, conditions={"label": "other"})
+
+
+def test_an_unsigned_file_of_the_same_image_is_signed_later(maker, tmp_path, trust):
+    path = tmp_path / "a.png"
+    for sign in (False, True):
+        Press(maker, sign=sign).generated(path, vouched(picture(1)), {"software": SOFTWARE})
+        report = seen(path.read_bytes(), trust)
+        assert report["status"] == ("intact" if sign else "unsigned")
+        assert report["layers"]["metadata"] == "present"
+
+
+def test_the_engine_vouches_with_the_digest_of_the_run(monkeypatch):
+    monkeypatch.setattr(sampling, "draw", lambda *_: iter([np.stack([picture(1), picture(2)])]))
+    family = type("F", (), {"spec": type("S", (), {"conditions": ()})})
+    (batch,) = sampling.vouched(family, MODEL, [7, 8], {})
+    assert [(made.seed, made.model, made.guided) for made in batch] == [(7, MODEL, False), (8, MODEL, False)]
+    np.testing.assert_array_equal(batch[1].picture, picture(2))
+
+
+def test_many_files_are_answered_in_order(write, maker, tmp_path):
+    paths = [write(str(number), seed=number) for number in range(12)]
+    (tmp_path / "no.png").write_bytes(b"nothing")
+    reports = list(examine([*paths, tmp_path / "no.png"], Keys(maker).anchors(), workers=2))
+    assert [report["path"] for report in reports] == [str(path) for path in [*paths, tmp_path / "no.png"]]
+    assert [report["status"] for report in reports] == ["intact"] * 12 + ["unreadable"]
+    assert [report["manifest"]["seed"] for report in reports[:12]] == list(range(12))
+
+
+def test_a_manifest_says_nothing_of_the_person(write, monkeypatch):
+    monkeypatch.setenv("USER", "secret-user")
+    content = write(seed=1).read_bytes()
+    import getpass
+    import socket
+
+    for word in (getpass.getuser(), socket.gethostname(), str(write(seed=1).parent)):
+        if len(word) > 4:
+            assert word.encode() not in content
+    assert Manifest(kind="sampled", time="2026-11-21T10:00:00Z").to_json() == {
+        "version": 1, "kind": "sampled", "time": "2026-11-21T10:00:00Z",
+    }  # fmt: skip
