@@ -27,7 +27,7 @@ class Keys:
 
     action: str = argument(
         "what to do: show, name NAME, export, trust FILE, forget NAME, rotate, revoke [SERIAL], import, protect, "
-        "time-stamping URL|off",
+        "time-stamping URL (or off)",
         default="show",
     )
     value: str = argument("what the action is about", default="")
