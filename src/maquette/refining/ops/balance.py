@@ -30,13 +30,15 @@ def white_balance(
 ) -> Image:
     """Remove a colour cast, so that what is neutral looks neutral."""
     colour, weights, alpha = apart(image)
-    if at is not None:
-        light = _at(colour, weights, at)
-    else:
-        light = illuminant.METHODS[method](*illuminant.small(colour, weights))
+    seen, counts = illuminant.small(colour, weights)
+    light = _at(colour, weights, at) if at is not None else illuminant.METHODS[method](seen, counts)
     if illuminant.degrees_between(light, illuminant.NEUTRAL) < 0.1:
         return image
-    return together(_blown_kept(colour, lit(colour, 1 / light)), alpha)
+    gains = _as_bright(1 / light)
+    # Where the brightest parts would leave the range, all is made a little darker, so that they become neutral, too.
+    highest = float(np.quantile((seen * gains.astype(np.float32)).max(axis=2)[counts > 0], 0.995))
+    gains *= min(1.0, max(0.75, 1 / max(highest, 1e-6)))
+    return together(_blown_kept(colour, lit(colour, gains, 16)), alpha)
 
 
 @op(kind="colour", grey="skip")
@@ -47,7 +49,7 @@ def temperature(
 ) -> Image:
     """Make the light warmer or cooler."""
     day = 1e6 / 6504  # in mired, in which equal steps look equal
-    return image if amount == 0 else lit(image, _black_body(day + 140 * amount) / _black_body(day))
+    return image if amount == 0 else lit(image, _as_bright(_black_body(day + 140 * amount) / _black_body(day)))
 
 
 @op(kind="colour", grey="skip")
@@ -55,20 +57,25 @@ def tint(
     image: Image, *, amount: Annotated[float, Dial("above 0 towards magenta, below 0 towards green", ge=-1, le=1)] = 0.2
 ) -> Image:
     """Move the light between green and magenta, as fluorescent lamps need."""
-    return image if amount == 0 else lit(image, 2.0 ** (0.5 * amount * np.array([1, -1, 1])))
+    return image if amount == 0 else lit(image, _as_bright(2.0 ** (0.5 * amount * np.array([1, -1, 1]))))
 
 
-def lit(image: Image, gains: Any) -> Image:
-    """The image under light that is `gains` times its own, as bright as before; what gets brighter bends at white."""
+def lit(image: Image, gains: Any, power: int = 4) -> Image:
+    """The image under light that is `gains` times its own; what gets brighter bends at white, the later the higher
+    the power."""
     gains = np.asarray(gains, np.float64)
-    gains = gains / (gains @ REC709)
 
     def change(values: Any) -> Any:
         light = decoded(values)
-        bend = np.maximum(gains**4 - 1, 0)  # f x / (1 + (f^4 - 1) x^4)^(1/4): slope f at black, and 1 stays 1
-        return encoded(gains * light / (1 + bend * light**4) ** 0.25)
+        bend = np.maximum(gains**power - 1, 0)  # g x / (1 + (g^p - 1) x^p)^(1/p): slope g at black, and 1 stays 1
+        return encoded(gains * light / (1 + bend * light**power) ** (1 / power))
 
     return tabulate_each(image, change)
+
+
+def _as_bright(gains: Any) -> Any:
+    """The gains, scaled so that greys keep their luminance."""
+    return gains / (gains @ REC709)
 
 
 def _blown_kept(before: Image, after: Image) -> Image:
