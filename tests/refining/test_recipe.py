@@ -148,7 +148,7 @@ def test_masks_bind_as_in_words():
     [
         ("sharpn amount=2", "character 1 (sharpn amount=2): there is no op or recipe 'sharpn'; did you mean sharpen"),
         ("sharpen, sharpen amout=2", "character 18 (amout=2): sharpen has no dial 'amout'; did you mean amount"),
-        ("sharpen\nsharpen amount=9", "line 2, character 9 (amount=9): sharpen: amount = 9 is not possible"),
+        ("sharpen\nsharpen amount=99", "line 2, character 9 (amount=99): sharpen: amount = 99 is not possible"),
         ("sharpen amount=much", "give a number"),
         ("sharpen amount=nan", "give a number"),
         ("sharpen amount 3", "'amount' is not expected here; write a comma between steps"),

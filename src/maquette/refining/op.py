@@ -11,6 +11,7 @@ say what is done around it, once and for all ops: alpha, grey, depth, and wrappe
 
 from __future__ import annotations
 
+import functools
 import inspect
 import types
 import typing
@@ -75,7 +76,6 @@ class Op:
     reach: Reach = 0
     alpha: Alpha = "premultiply"
     grey: Grey = "same"
-    depth: Literal["any", "float"] = "any"
     takes: frozenset[str] = frozenset()
     """What the function asks for beside dials: `tile`."""
     tiles: bool = True
@@ -106,12 +106,12 @@ class Op:
 
     def _with_alpha(self, image: Image, values: dict[str, Any], context: Context) -> Image:
         if image.shape[2] < 4 or self.alpha == "own":
-            return self._with_depth(image, values, context)
+            return self._with_tile(image, values, context)
         colour, alpha = image[..., :3], image[..., 3:]
         if self.alpha == "keep" or (self.schema.shape == "same" and pixels.is_opaque(image)):
-            result = self._with_depth(np.ascontiguousarray(colour), values, context)
+            result = self._with_tile(np.ascontiguousarray(colour), values, context)
             return np.concatenate([result, alpha], axis=2) if result.shape[2] == 3 else result
-        worked = self._with_depth(pixels.premultiplied(image), values, context)
+        worked = self._with_tile(pixels.premultiplied(image), values, context)
         if worked.shape[2] != 4:
             return pixels.to_depth(worked, image.dtype)
         result = pixels.to_depth(pixels.straight(worked), image.dtype)
@@ -120,11 +120,6 @@ class Op:
             result[..., :3] = np.where(worked[..., 3:] > 1 / 512, result[..., :3], colour)
             result[..., 3:] = alpha
         return result
-
-    def _with_depth(self, image: Image, values: dict[str, Any], context: Context) -> Image:
-        if self.depth == "any" or image.dtype == np.float32:
-            return self._with_tile(image, values, context)
-        return pixels.to_depth(self._with_tile(pixels.to_float(image), values, context), image.dtype)
 
     def _with_tile(self, image: Image, values: dict[str, Any], context: Context) -> Image:
         if context.tile and not self.tiles:
@@ -204,11 +199,25 @@ def _mark(
 ) -> Any:
     usual: dict[str, Alpha] = {"colour": "keep", "segment": "own", "select": "own"}
     schema, takes = _schema(function, kind, shape or ("changes" if kind == "geometry" else "same"))
+    if depth == "float":
+        function = _in_float(function)
     function.__dict__["op"] = Op(
         schema=schema, function=function, reach=reach, alpha=alpha or usual.get(kind, "premultiply"), grey=grey,
-        depth=depth, takes=takes, tiles=tiles,
+        takes=takes, tiles=tiles,
     )  # fmt: skip
     return function
+
+
+def _in_float(function: Any) -> Any:
+    """The function on whole numbers too: what it is given is float32, and its result is rounded back."""
+
+    @functools.wraps(function)
+    def work(image: Image, **dials: Any) -> Image:
+        if image.dtype == np.float32:
+            return np.asarray(function(image, **dials))
+        return pixels.to_depth(function(pixels.to_float(image), **dials), image.dtype)
+
+    return work
 
 
 def _schema(function: Any, kind: OpKind, shape: Any) -> tuple[OpSchema, frozenset[str]]:
@@ -225,7 +234,7 @@ def _schema(function: Any, kind: OpKind, shape: Any) -> tuple[OpSchema, frozense
         if parameter.name == "tile":
             takes.add("tile")
         else:
-            dials.append(_dial(name, parameter.name, hints[parameter.name], parameter.default))
+            dials.append(_dial(name, kind, parameter.name, hints[parameter.name], parameter.default))
     schema = OpSchema(
         name=name, kind=kind, summary=summary.rstrip(), description=description.strip(), module=function.__module__,
         dials=tuple(dials), shape=shape,
@@ -233,7 +242,7 @@ def _schema(function: Any, kind: OpKind, shape: Any) -> tuple[OpSchema, frozense
     return schema, frozenset(takes)
 
 
-def _dial(name: str, parameter: str, hint: Any, default: Any) -> DialSchema:
+def _dial(name: str, op_kind: OpKind, parameter: str, hint: Any, default: Any) -> DialSchema:
     parts = get_args(hint)
     found = next((part for part in parts[1:] if isinstance(part, Dial)), None)
     if get_origin(hint) is not typing.Annotated or found is None:
@@ -247,7 +256,7 @@ def _dial(name: str, parameter: str, hint: Any, default: Any) -> DialSchema:
     )  # fmt: skip
     if default is not None and schema.read(default) != default:
         raise TypeError(f"{name}: the default of {parameter} is not of its own kind")
-    if parameter in ("strength", "image", "grow", "feather"):
+    if parameter in ("strength", "image") or (op_kind == "select" and parameter in ("grow", "feather")):
         raise TypeError(f"{name}: {parameter} is not for ops to use")
     return schema
 

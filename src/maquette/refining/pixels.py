@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,8 @@ from maquette.core.image import Image
 REC709 = np.array([0.2126, 0.7152, 0.0722], np.float32)
 MOST_PIXELS = 100_000_000
 """The largest image that is worked on, as for files (a float image of it with four channels has 1.6 GB)."""
+_LONGEST = 2**15 - 1
+"""OpenCV warps no longer sides."""
 
 
 def largest(image: Image) -> float:
@@ -76,6 +79,18 @@ def with_channels(image: Image, channels: int) -> Image:
     if channels == 4 and colour.shape[2] == 3:
         return np.concatenate([colour, np.full_like(colour[..., :1], largest(image))], axis=2)
     return colour
+
+
+def without_fringe(image: Image, work: Callable[[Image], Image]) -> Image:
+    """What `work` makes of an image: premultiplied where it can be seen through, else its colours in their own depth.
+
+    For ops that change the size and take alpha as their own affair.
+    """
+    if image.shape[2] < 4:
+        return work(image)
+    if is_opaque(image):
+        return with_channels(work(np.ascontiguousarray(image[..., :3])), 4)
+    return to_depth(straight(work(premultiplied(image))), image.dtype)
 
 
 def blend(before: Image, after: Image, weight: float | NDArray[np.float32]) -> Image:
@@ -153,10 +168,10 @@ def bounded(width: float, height: float) -> None:
     """Refuse a size that would not fit into memory, before anything is allocated."""
     if not (width >= 1 and height >= 1):
         raise UsageError(f"an image of {width:g} x {height:g} pixels is not possible", do="choose a larger size")
-    if width * height > MOST_PIXELS or max(width, height) > 2**16:
+    if width * height > MOST_PIXELS or max(width, height) > _LONGEST:
         raise UsageError(
-            f"an image of {width:g} x {height:g} pixels is not worked on",
-            do=f"at most {MOST_PIXELS / 1e6:g} million pixels and 65536 a side are; cut it into pieces",
+            f"an image of {width:.0f} x {height:.0f} pixels is not worked on",
+            do=f"at most {MOST_PIXELS / 1e6:g} million pixels and {_LONGEST} a side are; cut it into pieces",
         )
 
 
