@@ -15,7 +15,7 @@ from vouching import FORMATS, MODEL, SOFTWARE, picture, vouched
 from maquette.core.errors import MaquetteError, TrustError
 from maquette.core.image import encode, load
 from maquette.engine import sample as sampling
-from maquette.trust import origin, signing
+from maquette.trust import metadata, origin, signing
 from maquette.trust.examine import examine
 from maquette.trust.inspect import Trust, inspect
 from maquette.trust.keys import Keys
@@ -174,12 +174,19 @@ def test_what_was_guided_by_an_image_is_a_composite_that_carries_it(maker, trust
     assert report["manifest"]["kind"] == "guided"
 
 
+def edit(home, path, source, steps):
+    press = Press(home)
+    manifest = press.manifest(kind="edited", refinements=steps)
+    content = encode(picture(6), "png", **metadata.extras(manifest, "png"))
+    path.write_bytes(press.edited(content, manifest, source_bytes(source)))
+
+
 def test_an_edit_carries_its_source_and_is_never_called_generated(write, maker, trust, tmp_path):
     steps = [{"op": "sharpen", "amount": 0.4}, {"op": "white-balance"}]
     parent = write("parent", seed=4)
     for name, content in (("of-made", parent.read_bytes()), ("of-upload", encode(picture(5), "jpeg"))):
         path = tmp_path / f"{name}.png"
-        Press(maker).edited(path, picture(6), {"refinements": steps}, source_bytes(content))
+        edit(maker, path, content, steps)
         checked = independent.check(path.read_bytes(), authority(maker))
         opened, *edits = checked.assertions["c2pa.actions.v2"]["actions"]
         assert (
@@ -197,14 +204,14 @@ def test_a_source_that_was_changed_does_not_make_its_edit_changed(write, maker, 
     content = bytearray(write().read_bytes())
     content[-60] ^= 1
     path = tmp_path / "edit.png"
-    Press(maker).edited(path, picture(6), {"refinements": []}, source_bytes(bytes(content)))
+    edit(maker, path, bytes(content), [])
     assert seen(path.read_bytes(), trust)["status"] == "intact"
 
 
 def test_the_parts_of_a_chain_cannot_be_changed(write, maker, trust, tmp_path):
     path = tmp_path / "edit.png"
     parent = write(seed=4).read_bytes()
-    Press(maker).edited(path, picture(6), {"refinements": [{"op": "x"}]}, source_bytes(parent))
+    edit(maker, path, parent, [{"op": "x"}])
     content = path.read_bytes()
     inner = content.find(MODEL.encode())
     changed = bytearray(content)
@@ -232,7 +239,7 @@ def test_an_unsigned_file_of_the_same_image_is_signed_later(maker, tmp_path, tru
 
 
 def test_the_engine_vouches_with_the_digest_of_the_run(monkeypatch):
-    monkeypatch.setattr(sampling, "draw", lambda *_: iter([np.stack([picture(1), picture(2)])]))
+    monkeypatch.setattr(sampling, "draw", lambda *_, **__: iter([np.stack([picture(1), picture(2)])]))
     family = type("F", (), {"spec": type("S", (), {"conditions": ()})})
     (batch,) = sampling.vouched(family, MODEL, [7, 8], {})
     assert [(made.seed, made.model, made.guided) for made in batch] == [(7, MODEL, False), (8, MODEL, False)]

@@ -17,7 +17,7 @@ from typing import Any
 from maquette.core.choices import Tile
 from maquette.core.errors import DataError, MaquetteError, UsageError
 from maquette.core.files import make_folder
-from maquette.core.image import FORMATS
+from maquette.core.image import FORMATS, Image
 from maquette.data.source import Entry, Source, open_source
 from maquette.refining.recipe import Recipe
 
@@ -42,8 +42,9 @@ class Work:
     """The recipe in full, as text."""
 
 
-Finish = Callable[[bytes, Work], bytes]
-"""Given the bytes of a finished file and what it was made of; returns those that are written. Signing goes here."""
+Finish = Callable[[Image, Mapping[str, Any], Work], bytes]
+"""Given a finished image, the blocks that its source said beside its pixels, and what it was made of; returns the file.
+Signing goes here."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +63,11 @@ class Batch:
     hand: Callable[[str], Callable[..., Any]] | None = None
     """The callable that a trained model is, by its run."""
     finish: Finish | None = None
+
+    @property
+    def threads(self) -> int:
+        """How many images at a time."""
+        return self.workers or processors()
 
     @property
     def key(self) -> str:
@@ -283,3 +289,8 @@ def _parsed(line: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
+
+
+def processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

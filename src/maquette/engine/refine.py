@@ -114,7 +114,7 @@ class _Pool:
         self._left = len(made.outputs)
         self._read = _Reader()
         self._cv_threads = _one_thread_each()
-        count = min(self.batch.workers or _processors(), max(1, self._left))
+        count = min(self.batch.threads, max(1, self._left))
         self._threads = [threading.Thread(target=self._serve, daemon=True) for _ in range(count)]
         for thread in self._threads:
             thread.start()
@@ -173,9 +173,10 @@ class _Pool:
         name = work.to.relative_to(batch.to).with_suffix("").as_posix()
         context = Context(seed=work.seed, tile=batch.tile, read=self._read, hand=batch.hand, name=name)
         result = run(batch.recipe, image, context)
-        said = for_saving(outcome.kept, batch.format, batch.software) if batch.metadata else {}
-        content = encode(result, batch.format, **said)
-        return batch.finish(content, work) if batch.finish else content
+        kept = outcome.kept if batch.metadata else {}
+        if batch.finish is not None:
+            return batch.finish(result, kept, work)
+        return encode(result, batch.format, **for_saving(kept, batch.format, batch.software))
 
 
 class _Ended(BaseException):
@@ -234,12 +235,6 @@ def _restore_threads(count: int) -> None:
     import cv2
 
     cv2.setNumThreads(count)
-
-
-def _processors() -> int:
-    import os
-
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def before_and_after(words: Sequence[str], batch: Batch, count: int = 8) -> NDArray[np.uint8]:

@@ -64,12 +64,12 @@ def draw_steps(
 
 
 def vouched(
-    family: Family, model: str, seeds: Sequence[int], conditions: Rows, options: Any = None
+    family: Family, model: str, seeds: Sequence[int], conditions: Rows, options: Any = None, *, micro: int = MICRO
 ) -> Iterator[list[Generated]]:
     """As `draw`, each image with the proof that the model of this digest made it."""
     guided = any(spec.kind not in FLAT for spec in family.spec.conditions)  # pixels that somebody gave went in
     done = 0
-    for images in draw(family, seeds, conditions, options):
+    for images in draw(family, seeds, conditions, options, micro=micro):
         chosen = seeds[done : done + len(images)]
         yield [_stamp(image, seed=seed, model=model, guided=guided) for image, seed in zip(images, chosen, strict=True)]
         done += len(images)

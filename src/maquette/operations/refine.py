@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,8 @@ class Refine:
     tile: Tile = setting("", "the images are tiles along these axes, and stay seamless")
     sheet: bool = setting(False, "also write a sheet of the first images before and after")
     metadata: bool = setting(True, "keep what the files say about author, camera, place and resolution")
+    sign: str = setting("on", "whether images are signed as edits of their source", choices=("on", "off"))
+    maker: str = setting("", "the name that signed images carry; none when left out", form="NAME")
     overwrite: bool = setting(False, "write over files that are there already")
     workers: int | None = setting(None, "images at a time; one a processor when left out", ge=1, le=256)
     list: bool = setting(False, "say which ops and recipes there are")
@@ -54,9 +57,14 @@ def refine(request: Refine, workspace: Workspace) -> Iterator[Event]:
     if request.explain:
         yield from _explain(request.explain)
         return
+    import maquette
     from maquette.engine.batch import Batch
     from maquette.engine.refine import before_and_after
     from maquette.engine.refine import refine as work
+    from maquette.engine.signed import Finisher
+    from maquette.trust.examine import Examiner
+    from maquette.trust.keys import Keys
+    from maquette.trust.press import Press
 
     if not request.source:
         raise UsageError(
@@ -70,16 +78,17 @@ def refine(request: Refine, workspace: Workspace) -> Iterator[Event]:
         tile=request.tile, workers=request.workers, metadata=request.metadata, overwrite=request.overwrite,
         software=_software(), hand=models(workspace),
     )  # fmt: skip
-    for event in work(request.source, batch):
-        if not isinstance(event, Result):
-            yield event
-            continue
-        result = event
+    press = Press(workspace.home, format=request.format, sign=request.sign == "on", maker=request.maker)
+    with Examiner(Keys(workspace.home).anchors(), workers=batch.threads) as examiner:
+        finish = Finisher(press, examiner, batch, {"maquette": maquette.__version__})
+        for event in work(request.source, dataclasses.replace(batch, finish=finish)):
+            if not isinstance(event, Result):
+                yield event
+                continue
+            result = event
     if request.sheet:
-        from maquette.core.image import save
-
-        path = save(before_and_after(request.source, batch), _sheet_path(batch.to))
-        yield Made(path=str(path), what="sheet")
+        press.sheet(_sheet_path(batch.to), before_and_after(request.source, batch), {"software": finish.software})
+        yield Made(path=str(_sheet_path(batch.to)), what="sheet")
     yield _introduced(result, workspace)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -10,7 +11,7 @@ import subprocess
 import sys
 import threading
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -34,35 +35,48 @@ def examine(
 ) -> Iterator[dict[str, Any]]:
     """What `verify` says of each file, in order."""
     count = workers or _processors()
-    lines: queue.SimpleQueue[_Line] = queue.SimpleQueue()
-    own = [_Line(anchors, seconds) for _ in range(count)]
-    for line in own:
-        lines.put(line)
-
-    def one(path: str) -> dict[str, Any]:
-        line = lines.get()
-        try:
-            return {"path": path, **line.ask(path)}
-        finally:
-            lines.put(line)
-
-    pool = ThreadPoolExecutor(count)
     waiting: deque[Future[dict[str, Any]]] = deque()
-    try:
-        for path in paths:
-            waiting.append(pool.submit(one, os.fspath(path)))
-            if len(waiting) >= _AHEAD:
+    with Examiner(anchors, workers=count, seconds=seconds) as examiner, ThreadPoolExecutor(count) as pool:
+        try:
+            for path in paths:
+                waiting.append(pool.submit(lambda path: {"path": path, **examiner.ask(path)}, os.fspath(path)))
+                if len(waiting) >= _AHEAD:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
-        for line in own:
-            line.kill()
-        pool.shutdown()
-        for line in own:
-            line.end()
+        finally:
+            for future in waiting:
+                future.cancel()
+            examiner.close()
+
+
+class Examiner:
+    """A few workers that any thread may ask about a file. Use it as a context: leaving it ends them."""
+
+    def __init__(self, anchors: Sequence[Anchor], *, workers: int = 1, seconds: float = SECONDS) -> None:
+        self._free: queue.SimpleQueue[_Line] = queue.SimpleQueue()
+        self._lines = [_Line(anchors, seconds) for _ in range(workers)]
+        for line in self._lines:
+            self._free.put(line)
+
+    def __enter__(self) -> Examiner:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def ask(self, file: str | bytes) -> dict[str, Any]:
+        """What `verify` says of a file, given by its path or its content."""
+        line = self._free.get()
+        try:
+            return line.ask(file if isinstance(file, str) else {"content": base64.b64encode(file).decode()})
+        finally:
+            self._free.put(line)
+
+    def close(self) -> None:
+        """End all workers, whatever they are at."""
+        for line in self._lines:
+            line.close()
 
 
 class _Line:
@@ -72,8 +86,9 @@ class _Line:
         self._first = json.dumps({"anchors": [anchor.to_json() for anchor in anchors], "seconds": seconds})
         self._seconds = seconds
         self._process: subprocess.Popen[str] | None = None
+        self._closed = False
 
-    def ask(self, path: str) -> dict[str, Any]:
+    def ask(self, path: str | Mapping[str, str]) -> dict[str, Any]:
         """What the worker says of the file; a worker that dies at it is tried once more."""
         reason = ""
         for _ in range(2):
@@ -88,7 +103,9 @@ class _Line:
                 break
         return verdict.judge(verdict.Seen(readable=False, reason=reason))
 
-    def _say(self, path: str) -> tuple[dict[str, Any] | None, bool]:
+    def _say(self, path: str | Mapping[str, str]) -> tuple[dict[str, Any] | None, bool]:
+        if self._closed:
+            raise TrustError("the reading of files was stopped")
         process = self._process or self._start()
         assert process.stdin and process.stdout
         late = threading.Event()
@@ -135,11 +152,10 @@ class _Line:
             self.end()
         raise TrustError("the reader of files could not be started", do="free some memory, or install maquette again")
 
-    def kill(self) -> None:
-        """End the worker; whoever waits for it notices."""
-        process = self._process
-        if process is not None:
-            process.kill()
+    def close(self) -> None:
+        """End the worker for good; whoever waits for it notices."""
+        self._closed = True
+        self.end()
 
     def end(self) -> None:
         """End the worker and forget it."""
@@ -148,7 +164,7 @@ class _Line:
             process.kill()
             process.wait()
             for pipe in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, ValueError):
                     if pipe:
                         pipe.close()
 

@@ -87,9 +87,10 @@ def inspect(stream: IO[bytes], trust: Trust) -> dict[str, Any]:
         signer=x.name_of(signed_by[0]) if signed_by else _text(told.get("common_name") or told.get("issuer")),
         anchor=anchor.name if anchor else "", own=bool(anchor and anchor.own),
         revoked=bool(anchor and signed_by and signed_by[0].serial_number in anchor.revoked),
-        maker=manifest.maker if manifest else "", metadata=_layer(pixels.said, manifest),
+        maker=manifest.maker if manifest else "", what=_WHAT.get(_source(found), "") if found.there else "",
+        metadata=_layer(pixels.said, manifest),
     )  # fmt: skip
-    return _report(seen, found, pixels.said, manifest, trouble)
+    return {**_report(seen, found, pixels.said, manifest, trouble), "media": media}
 
 
 def _report(
@@ -194,6 +195,12 @@ def _layer(said: metadata.Said, signed: Manifest | None) -> verdict.Layer:
     if said.trouble or (signed is not None and said.manifest != signed):
         return "broken"
     return "present"
+
+
+_WHAT = {
+    "trainedAlgorithmicMedia": "made by a model", "compositeWithTrainedAlgorithmicMedia": "made of other media",
+    "digitalCapture": "taken by a camera", "algorithmicMedia": "made by a program",
+}  # fmt: skip
 
 
 def _source(found: reading.Found) -> str:

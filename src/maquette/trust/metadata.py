@@ -42,20 +42,41 @@ def source_type(manifest: Manifest) -> str:
     return GENERATED if manifest.kind == "sampled" else COMPOSITE
 
 
-def xmp(manifest: Manifest) -> bytes:
-    """The XMP packet of an image."""
+def _description(manifest: Manifest) -> str:
+    """What is said of an image, as one block of RDF."""
     version = manifest.software.get("maquette", "")
     text = escape(canonical_json(manifest.to_json()).decode())
     creator = f"<dc:creator><rdf:Seq><rdf:li>{escape(manifest.maker)}</rdf:li></rdf:Seq></dc:creator>"
     spaces = "".join(f' xmlns:{name}="{_SPACES[name]}"' for name in ("dc", "xmp", "Iptc4xmpExt", "maquette"))
     return (
-        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
-        f'<rdf:RDF xmlns:rdf="{_SPACES["rdf"]}"><rdf:Description rdf:about=""{spaces}>'
+        f'<rdf:Description rdf:about="" xmlns:rdf="{_SPACES["rdf"]}"{spaces}>'
         f"<xmp:CreatorTool>Maquette {escape(version)}</xmp:CreatorTool>"
         f"<Iptc4xmpExt:DigitalSourceType>{source_type(manifest)}</Iptc4xmpExt:DigitalSourceType>"
-        f"{creator if manifest.maker else ''}<maquette:manifest>{text}</maquette:manifest>"
-        '</rdf:Description></rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
+        f"{creator if manifest.maker else ''}<maquette:manifest>{text}</maquette:manifest></rdf:Description>"
+    )
+
+
+def xmp(manifest: Manifest, before: bytes = b"") -> bytes:
+    """The XMP packet of an image; what `before` said of its author and licence stays, what it said of its origin not.
+
+    Ours stands first, because readers take the first value they find.
+    """
+    said = _description(manifest)
+    start = before.find(b"<rdf:RDF")
+    opened = before.find(b">", start) + 1
+    if start >= 0 and opened and b"</rdf:RDF>" in before[opened:] and not read_xmp(before).trouble:
+        text = (
+            before[:opened].decode("utf-8", "replace") + said + _OLD.sub("", before[opened:].decode("utf-8", "replace"))
+        )
+        if not read_xmp(text.encode()).trouble:
+            return text.encode()
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
+        f'<rdf:RDF xmlns:rdf="{_SPACES["rdf"]}">{said}</rdf:RDF></x:xmpmeta><?xpacket end="r"?>'
     ).encode()
+
+
+_OLD = re.compile(r'<rdf:Description\b[^>]*xmlns:maquette="[^"]*"[^>]*>.*?</rdf:Description>', re.DOTALL)
 
 
 def extras(manifest: Manifest, format: str) -> dict[str, Any]:
@@ -134,7 +155,7 @@ def read_xmp(packet: bytes) -> Said:
         return Said(there=b"DigitalSourceType" in packet, trouble="the XMP packet is damaged")
     properties = _properties(tree)
     source = properties.get("Iptc4xmpExt:DigitalSourceType", "")
-    tool = properties.get("xmp:CreatorTool", "")[:200]
+    tool = " ".join(properties.get("xmp:CreatorTool", "").split())[:200]
     manifest, trouble = None, ""
     text = properties.get("maquette:manifest")
     if text is not None:
@@ -164,7 +185,7 @@ def _properties(tree: ElementTree.Element) -> dict[str, str]:
     names = {f"{{{space}}}": prefix for prefix, space in _SPACES.items()}
     found: dict[str, str] = {}
     for element in tree.iter():
-        pairs = [(element.tag, " ".join("".join(element.itertext()).split()) or element.get(_RESOURCE, ""))]
+        pairs = [(element.tag, "".join(element.itertext()).strip() or element.get(_RESOURCE, ""))]
         for key, value in [*pairs, *element.attrib.items()]:
             space, _, name = str(key).rpartition("}")
             prefix = names.get(space + "}")

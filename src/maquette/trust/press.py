@@ -12,7 +12,7 @@ import numpy as np
 
 from maquette.core.errors import MaquetteError, TrustError
 from maquette.core.files import write_bytes, write_new
-from maquette.core.image import Image, from_pil
+from maquette.core.image import Image, encode, from_pil
 from maquette.trust import metadata, signing
 from maquette.trust.certificates import now
 from maquette.trust.inspect import media_of
@@ -54,10 +54,11 @@ class Press:
         write_bytes(path, signing.sheet(picture, manifest, "png", self.signer))
         return manifest
 
-    def edited(self, path: Path, picture: Image, facts: Mapping[str, Any], source: signing.Source) -> Manifest:
-        """Write an image that was made from another file. `facts` hold at least `refinements`, in their order."""
-        manifest = self.manifest(kind="edited", **facts)
-        return self._write(path, signing.edited(picture, manifest, self.format, self.signer, source=source), manifest)
+    def edited(self, content: bytes, manifest: Manifest, source: signing.Source | None) -> bytes:
+        """The signed file of an image that was made from another file; `content` says what `manifest` says in XMP."""
+        if self.signer is None:
+            return content
+        return signing.edited(content, self.format, manifest, self.signer, source=source)
 
     def _write(self, path: Path, content: bytes, manifest: Manifest) -> Manifest:
         """A new file; or the one that is there, if it shows the same pixels made in the same way."""
@@ -77,7 +78,7 @@ def _before(path: Path) -> bytes | None:
 
 def _same(before: bytes, content: bytes, manifest: Manifest) -> bool:
     said = _said(before)
-    return said is not None and said.same_image(manifest) and np.array_equal(_pixels(before), _pixels(content))
+    return said is not None and said.same_image(manifest) and np.array_equal(pixels_of(before), pixels_of(content))
 
 
 def _said(content: bytes) -> Manifest | None:
@@ -90,11 +91,18 @@ def _said(content: bytes) -> Manifest | None:
         return None
 
 
-def _pixels(content: bytes) -> Image:
+def pixels_of(content: bytes) -> Image:
+    """The pixels of a file that this program has just written, or wrote before."""
     from PIL import Image as Pillow
 
     with Pillow.open(io.BytesIO(content)) as picture:
         return from_pil(picture)
+
+
+def through_file(picture: Image, manifest: Manifest, media: str) -> Image:
+    """The pixels that a file of that kind gives back: what the format loses is lost."""
+    format = next((name for name, kind in signing.TYPES.items() if kind == media), "png")
+    return pixels_of(encode(signing.marked(picture, manifest), format))
 
 
 def source_of(file: str | os.PathLike[str]) -> signing.Source | None:

@@ -43,7 +43,7 @@ def generated(
         raise TrustError(f"the manifest says {manifest.kind}, which is not how the image came to be")
     if manifest.seed != made.seed or manifest.model != made.model:
         raise TrustError("the manifest names another seed or model than the image was made with")
-    content = _file(made.picture, manifest, format)
+    content = _file(marked(made.picture, manifest), manifest, format)
     if signer is None:
         return content
     action = _created(COMPOSITE if made.guided else GENERATED, manifest)
@@ -53,17 +53,16 @@ def generated(
     return _sign(content, format, manifest, signer, [action], used)
 
 
-def edited(picture: Image, manifest: Manifest, format: str, signer: Signer | None, *, source: Source) -> bytes:
-    """The file of an image made from another file, which becomes its parent with all that the file says of itself."""
-    _only("edited", manifest)
-    content = _file(picture, manifest, format)
-    return content if signer is None else _sign(content, format, manifest, signer, _edits(manifest), _parent(source))
+def edited(content: bytes, format: str, manifest: Manifest, signer: Signer, *, source: Source | None) -> bytes:
+    """Sign a file (an image, or a film as `mp4`) that was made from another one, which becomes its parent.
 
-
-def edited_film(content: bytes, manifest: Manifest, signer: Signer, *, source: Source) -> bytes:
-    """A film (MP4) made from another file, signed as an edit of it."""
+    Without a parent (of a kind that C2PA does not know, or not safe to read) the manifest names its digest alone.
+    """
     _only("edited", manifest)
-    return _sign(content, "mp4", manifest, signer, _edits(manifest), _parent(source))
+    if source is None:
+        return _sign(content, format, manifest, signer, [_created(COMPOSITE, manifest), *_edits(manifest)], [])
+    opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["parent"]}}
+    return _sign(content, format, manifest, signer, [opened, *_edits(manifest)], [(source, "parentOf", "parent")])
 
 
 def sheet(picture: Image, manifest: Manifest, format: str, signer: Signer | None) -> bytes:
@@ -71,6 +70,11 @@ def sheet(picture: Image, manifest: Manifest, format: str, signer: Signer | None
     _only("sheet", manifest)
     content = _file(picture, manifest, format)
     return content if signer is None else _sign(content, format, manifest, signer, [_created(COMPOSITE, manifest)], [])
+
+
+def marked(picture: Image, manifest: Manifest) -> Image:
+    """The picture with the watermark that its manifest names, if it names one."""
+    return picture
 
 
 def _only(kind: str, manifest: Manifest) -> None:
@@ -84,15 +88,10 @@ def _file(picture: Image, manifest: Manifest, format: str) -> bytes:
     return encode(picture, format, **extras(manifest, format))
 
 
-def _parent(source: Source) -> list[tuple[Source, str, str]]:
-    return [(source, "parentOf", "parent")]
-
-
 def _edits(manifest: Manifest) -> list[dict[str, Any]]:
     edit = {"action": "c2pa.edited", "softwareAgent": _agent(manifest), "digitalSourceType": COMPOSITE}
     steps = [{**edit, "parameters": {"org.maquette.refinement": dict(step)}} for step in manifest.refinements]
-    opened = {"action": "c2pa.opened", "parameters": {"ingredientIds": ["parent"]}}
-    return [opened, *(steps or [edit])]
+    return steps or [edit]
 
 
 def _agent(manifest: Manifest) -> dict[str, str]:

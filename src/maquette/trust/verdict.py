@@ -34,6 +34,8 @@ class Seen:
     revoked: bool = False
     maker: str = ""
     """The name that the signed manifest gives."""
+    what: str = ""
+    """How the signed manifest says that it came to be, in words."""
     metadata: Layer = "absent"
     watermark: Layer = "absent"
     marked: str = ""
@@ -87,9 +89,10 @@ def _status(seen: Seen, signature: Layer) -> tuple[Status, str]:
     if not seen.anchor:
         lost = "; its watermark is that of another maker's image, so it was signed anew" if seen.marked else ""
         return "unknown-signer", f"unchanged since it was signed by {who}, for whom nobody known here vouches{lost}"
+    what = f"{seen.what}; " if seen.what else ""
     if seen.own:
-        return "intact", f"unchanged since it was made here by {who} (your own key: proof to you, not to the public)"
-    return "intact", f"unchanged since {who} signed it, for whom {seen.anchor} vouches"
+        return "intact", f"{what}unchanged since {who} signed it here (your own key: proof to you, not to the public)"
+    return "intact", f"{what}unchanged since {who} signed it, for whom {seen.anchor} vouches"
 
 
 def _unsigned(seen: Seen) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import io
 import json
 import os
 import signal
@@ -22,7 +24,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     from PIL import Image as Pillow
 
-    from maquette.trust.inspect import Trust, inspect_file
+    from maquette.trust.inspect import Trust, inspect, inspect_file
     from maquette.trust.keys import Anchor
 
     Pillow.MAX_IMAGE_PIXELS = None  # inspect.MOST_PIXELS says it
@@ -33,7 +35,11 @@ def main() -> None:
     for line in sys.stdin:
         guard.renew()
         try:
-            report = inspect_file(json.loads(line), trust)
+            asked = json.loads(line)
+            if isinstance(asked, str):
+                report = inspect_file(asked, trust)
+            else:
+                report = inspect(io.BytesIO(base64.b64decode(asked["content"])), trust)
         except MemoryError:
             report = {"trouble": "it needs too much memory"}
         except Exception as error:  # one file's fault, whatever it is
