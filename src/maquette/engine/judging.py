@@ -1,0 +1,51 @@
+"""Images drawn from a model to be judged: many, in memory that does not grow with their number."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maquette.core.image import CHANNELS, dtype
+from maquette.engine.sample import Rows, draw, wishes
+from maquette.families.family import Family
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """Images of consecutive seeds, in a file that goes away with them, and what each was asked to be."""
+
+    pictures: NDArray[Any]
+    conditions: Rows
+    first: int
+
+
+def draw_many(
+    model: Family,
+    table: Mapping[str, NDArray[Any]],
+    count: int,
+    seed: int,
+    options: Any = None,
+    given: Mapping[str, Any] | None = None,
+) -> Iterator[int | Drawn]:
+    """Draw images as `sample` does; yields how many there are so far, and all of them last."""
+    spec = model.spec
+    shape = (count, spec.height, spec.width, CHANNELS[spec.mode])
+    with tempfile.TemporaryFile(prefix="maquette-") as stream:
+        pictures = np.memmap(stream, dtype(spec.mode), "w+", shape=shape)
+    kept: dict[str, list[NDArray[Any]]] = {}
+    done = 0
+    while done < count:
+        stretch = range(seed + done, seed + min(count, done + 1024))
+        rows = wishes(spec.conditions, table, given or {}, stretch, (spec.height, spec.width))
+        for name, values in rows.items():
+            kept.setdefault(name, []).append(values)
+        for batch in draw(model, stretch, rows, options):
+            pictures[done : done + len(batch)] = batch
+            done += len(batch)
+            yield done
+    yield Drawn(pictures, {name: np.concatenate(values) for name, values in kept.items()}, seed)

@@ -1,0 +1,1 @@
+"""Is it good, is it varied, is it a copy: measures with intervals, and what to compare them with."""

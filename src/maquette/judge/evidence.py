@@ -1,0 +1,200 @@
+"""What a judgement rests on: images looked at once, placed in the space of likeness, with anchors to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maquette.core.image import depth, mode_of
+from maquette.core.noise import uniform
+from maquette.data.dataset import Dataset
+from maquette.features.cache import Cache
+from maquette.features.extractor import Extractor, Features, Pictures, extract, stack
+from maquette.features.space import Space
+from maquette.judge.looks import looks
+from maquette.judge.metric import Part
+from maquette.store.digest import bytes_digest
+
+LARGEST = 50_000
+"""Real images that are looked at, at most."""
+LOOKS = 5_000
+"""Images whose pixels are looked at, at most."""
+ANCHORS = 2_000
+"""Images of each anchor, at most."""
+FIT = 10_000
+"""Real images that the space of likeness is fitted on, at most."""
+
+
+class Chosen:
+    """Some of a dataset's images, read when asked for."""
+
+    def __init__(self, dataset: Dataset, indices: NDArray[np.int64]) -> None:
+        self.dataset, self.indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        return self.dataset.images(self.indices[rows])
+
+    def key(self) -> dict[str, Any]:
+        """What these images are, for the cache."""
+        return {"dataset": self.dataset.digest, "images": bytes_digest(self.indices.tobytes())}
+
+
+class Changed:
+    """Images that are changed as they are read."""
+
+    def __init__(self, pictures: Pictures, change: Callable[[NDArray[Any], int], NDArray[Any]]) -> None:
+        self.pictures, self.change = pictures, change
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, rows: slice) -> NDArray[Any]:
+        return self.change(self.pictures[rows], rows.start or 0)
+
+
+def blurred(images: NDArray[Any], start: int = 0) -> NDArray[Any]:
+    """What a careful eye calls soft: a Gaussian blur of one pixel for every 32 of the side."""
+    import cv2
+
+    spread = max(0.7, min(images.shape[1:3]) / 32)
+    return np.stack([cv2.GaussianBlur(image, (0, 0), spread).reshape(image.shape) for image in images])
+
+
+def noised(images: NDArray[Any], start: int = 0) -> NDArray[Any]:
+    """Noise of a tenth of the full range on every value."""
+    most = depth(mode_of(images[0]))
+    steps = np.stack([
+        np.random.default_rng([7, start + row]).standard_normal(image.shape, np.float32)
+        for row, image in enumerate(images)
+    ])  # fmt: skip
+    changed = np.clip(images + 0.1 * most * steps, 0, most)
+    return np.asarray(np.rint(changed).astype(images.dtype))
+
+
+def noise(images: NDArray[Any], start: int = 0) -> NDArray[Any]:
+    """Nothing but noise."""
+    most = depth(mode_of(images[0]))
+    rows = [
+        np.random.default_rng([11, start + row]).integers(0, most + 1, image.shape) for row, image in enumerate(images)
+    ]
+    return np.stack(rows).astype(images.dtype)
+
+
+ANCHOR_CHANGES: Mapping[str, Callable[[NDArray[Any], int], NDArray[Any]]] = {
+    "blurred": blurred, "noised": noised, "noise": noise,
+}  # fmt: skip
+
+
+@dataclass
+class Reference:
+    """A dataset as the judge sees it: the space, its training and held-out images in it, and the anchors."""
+
+    dataset: Dataset
+    extractor: Extractor
+    space: Space
+    train: Part
+    train_indices: NDArray[np.int64]
+    held: Part | None
+    held_indices: NDArray[np.int64]
+    anchors: dict[str, Part] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How far the looking is, for progress."""
+
+    what: str
+    done: int
+    total: int
+
+
+def pick(indices: NDArray[np.int64], most: int, seed: int = 0) -> NDArray[np.int64]:
+    """At most `most` of the indices, drawn at random, always the same ones, in order."""
+    if len(indices) <= most:
+        return indices
+    keys = uniform(seed, "images that are judged by", len(indices))
+    return np.sort(indices[np.argsort(keys, kind="stable")[:most]])
+
+
+def look(
+    extractor: Extractor,
+    pictures: Pictures,
+    what: str,
+    cache: Cache | None = None,
+    key: Mapping[str, Any] | None = None,
+) -> Iterator[Looking | Features]:
+    """The features of all pictures, from the cache if they are there; says how far it is, and yields the rows last."""
+    full_key = {"extractor": extractor.digest, **key} if key is not None else None
+    if cache is not None and full_key is not None and (known := cache.get(full_key)) is not None:
+        yield known
+        return
+    blocks, done = [], 0
+    for block in extract(extractor, pictures):
+        blocks.append(block)
+        done += len(block)
+        yield Looking(what, done, len(pictures))
+    rows = stack(blocks)
+    if cache is not None and full_key is not None:
+        cache.put(full_key, rows)
+    yield rows
+
+
+def part(
+    space: Space, rows: Features, pictures: Pictures | None, conditions: Mapping[str, NDArray[Any]] | None = None
+) -> Part:
+    """Images as measures see them. The pixels of at most 5,000 are looked at; the others' looks are not needed."""
+    seen: dict[str, NDArray[np.float64]] = {}
+    if pictures is not None and len(pictures):
+        blocks = [looks(pictures[start : start + 256]) for start in range(0, min(LOOKS, len(pictures)), 256)]
+        seen = {name: np.concatenate([block[name] for block in blocks])[:LOOKS] for name in blocks[0]}
+    return Part(space(rows), seen, dict(conditions or {}))
+
+
+def refer(
+    dataset: Dataset,
+    make: Callable[[NDArray[Any]], Extractor],
+    cache: Cache | None = None,
+    *,
+    largest: int = LARGEST,
+    anchors: int = ANCHORS,
+) -> Iterator[Looking | Reference]:
+    """Look at a dataset; says how far it is, and yields the reference last."""
+    train = pick(dataset.indices("train"), largest)
+    held = pick(dataset.indices("held-out"), largest)
+    extractor = make(dataset.images(pick(train, 4_000, seed=1)))
+    train_rows, held_rows = None, None
+    for what, indices in (("training images", train), ("held-out images", held)):
+        rows: Features | None = None
+        chosen = Chosen(dataset, indices)
+        for step in look(extractor, chosen, what, cache, chosen.key()) if len(indices) else ():
+            if isinstance(step, Looking):
+                yield step
+            else:
+                rows = step
+        train_rows, held_rows = (rows, held_rows) if what == "training images" else (train_rows, rows)
+    assert train_rows is not None
+    space = Space.fit(train_rows[pick(np.arange(len(train_rows)), FIT, seed=2)])
+    reference = Reference(
+        dataset, extractor, space, part(space, train_rows, Chosen(dataset, train), dataset.conditions(train)), train,
+        None if held_rows is None else part(space, held_rows, Chosen(dataset, held), dataset.conditions(held)), held,
+    )  # fmt: skip
+    # Anchors are changed real images; held-out ones if there are enough of them, so that nothing matches by itself.
+    source = pick(held if len(held) >= min(anchors, len(train)) // 4 else train, anchors, seed=3)
+    for name, change in ANCHOR_CHANGES.items():
+        pictures = Changed(Chosen(dataset, source), change)
+        for step in look(extractor, pictures, f"{name} images", cache, {**Chosen(dataset, source).key(), "as": name}):
+            if isinstance(step, Looking):
+                yield step
+            else:
+                reference.anchors[name] = part(space, step, pictures, dataset.conditions(source))
+    if reference.held is not None:
+        reference.anchors = {"held-out": reference.held.some(10_000), **reference.anchors}
+    yield reference

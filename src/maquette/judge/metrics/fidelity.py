@@ -1,0 +1,116 @@
+"""How far the made images are from the real ones as a whole."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maquette.features.neighbours import nearest
+from maquette.judge.interval import GROUPS, Estimate, groups_of, jackknife
+from maquette.judge.metric import Rows, Sides, Unmeasured, metric
+
+FEWEST = 200
+"""Images on each side below which a Frechet distance says more about their number than about them."""
+KERNEL_LIMIT = 5_000
+NEIGHBOUR_LIMIT = 2_500
+
+
+def frechet(mean: Rows, covariance: Rows, other_mean: Rows, other_covariance: Rows) -> float:
+    """Frechet distance (squared) of two normal distributions; symmetric square roots, so nothing turns complex."""
+    values, vectors = np.linalg.eigh(covariance)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    between = np.sqrt(np.maximum(np.linalg.eigvalsh(root @ other_covariance @ root), 0)).sum()
+    apart = float(((mean - other_mean) ** 2).sum())
+    return float(apart + np.trace(covariance) + np.trace(other_covariance) - 2 * between)
+
+
+class _Moments:
+    """Sums by group, from which mean and covariance without any one group follow at once."""
+
+    def __init__(self, rows: Rows, seed: int) -> None:
+        groups = groups_of(len(rows), seed)
+        self.count = np.bincount(groups, minlength=GROUPS).astype(np.float64)
+        self.sums = np.stack([rows[groups == g].sum(0) for g in range(GROUPS)])
+        self.squares = np.stack([rows[groups == g].T @ rows[groups == g] for g in range(GROUPS)])
+
+    def without(self, group: int | None) -> tuple[Rows, Rows]:
+        """Mean and covariance of all rows but one group's."""
+        keep = np.arange(GROUPS) != group if group is not None else np.ones(GROUPS, bool)
+        count = self.count[keep].sum()
+        mean = self.sums[keep].sum(0) / count
+        return mean, (self.squares[keep].sum(0) - count * np.outer(mean, mean)) / (count - 1)
+
+
+@metric(title="distance", better="lower")
+def distance(sides: Sides) -> Estimate:
+    """How far the made images are from the real ones as a whole: 0 is the same, and what their number adds is taken
+    off (Frechet distance in the space of likeness, its bias extrapolated)."""
+    sides.need(max(FEWEST, 3 * sides.real.rows.shape[1]))
+    real, made = _Moments(sides.real.rows, 1), _Moments(sides.made.rows, 2)
+    values = [frechet(*real.without(group), *made.without(group)) for group in (None, *range(GROUPS))]
+    return jackknife(values[0], np.array(values[1:]), bias=True)
+
+
+def kernel(one: Rows, other: Rows) -> Rows:
+    """The cubic kernel that kernel distances are reported with."""
+    result: Rows = (one @ other.T / one.shape[1] + 1) ** 3
+    return result
+
+
+def kernel_distance_of(real: Rows, made: Rows) -> float:
+    """Squared maximum mean discrepancy, unbiased (KID)."""
+    first, second = len(real), len(made)
+    within = kernel(real, real)
+    among = kernel(made, made)
+    one = (within.sum() - np.trace(within)) / (first * (first - 1))
+    two = (among.sum() - np.trace(among)) / (second * (second - 1))
+    return float(one + two - 2 * kernel(real, made).mean())
+
+
+@metric(title="kernel distance", better="lower")
+def kernel_distance(sides: Sides) -> Estimate:
+    """The same question asked by pairs of images, which stays honest for few of them (unbiased kernel distance, KID,
+    of at most 5,000 images)."""
+    sides.need(GROUPS)
+    real, made = sides.real.some(KERNEL_LIMIT).rows, sides.made.some(KERNEL_LIMIT).rows
+    one, two = groups_of(len(real), 1), groups_of(len(made), 2)
+    xx, yy, xy = _sums(real, real, one, one), _sums(made, made, two, two), _sums(real, made, one, two)
+    own_x = np.bincount(one, ((real**2).sum(1) / real.shape[1] + 1) ** 3, GROUPS)
+    own_y = np.bincount(two, ((made**2).sum(1) / made.shape[1] + 1) ** 3, GROUPS)
+    n, m = np.bincount(one, minlength=GROUPS), np.bincount(two, minlength=GROUPS)
+
+    def value(keep: NDArray[np.bool_]) -> float:
+        first, second = n[keep].sum(), m[keep].sum()
+        within = (xx[np.ix_(keep, keep)].sum() - own_x[keep].sum()) / (first * (first - 1))
+        among = (yy[np.ix_(keep, keep)].sum() - own_y[keep].sum()) / (second * (second - 1))
+        return float(within + among - 2 * xy[np.ix_(keep, keep)].sum() / (first * second))
+
+    without = np.array([value(np.arange(GROUPS) != group) for group in range(GROUPS)])
+    return jackknife(value(np.ones(GROUPS, bool)), without)
+
+
+def _sums(one: Rows, other: Rows, groups: NDArray[np.int64], others: NDArray[np.int64]) -> Rows:
+    """Sums of the kernel by pair of groups."""
+    columns = np.eye(GROUPS)[others]
+    sums = np.zeros((GROUPS, GROUPS))
+    for start in range(0, len(one), 1024):
+        block = kernel(one[start : start + 1024], other) @ columns
+        np.add.at(sums, groups[start : start + 1024], block)
+    return sums
+
+
+@metric(title="told apart", better="like real")
+def told_apart(sides: Sides) -> Estimate:
+    """How often the nearest other image tells whether an image is real or made: .5 is guessing, 1 is always (a
+    one-nearest-neighbour test on equal numbers of both)."""
+    sides.need(50)
+    count = min(len(sides.real), len(sides.made), NEIGHBOUR_LIMIT)
+    both = np.concatenate([sides.real.some(count).rows, sides.made.some(count).rows])
+    is_made = np.arange(2 * count) >= count
+    _, indices = nearest(both, both, not_itself=True)
+    right = (is_made[indices[:, 0]] == is_made).astype(np.float64)
+    if not np.isfinite(right).all():
+        raise Unmeasured("the images have no place in the space of likeness")
+    groups = np.concatenate([groups_of(count, 1), groups_of(count, 2)])
+    without = np.array([right[groups != group].mean() for group in range(GROUPS)])
+    return jackknife(float(right.mean()), without).within(0, 1)

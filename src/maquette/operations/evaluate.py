@@ -1,0 +1,368 @@
+"""The verb `evaluate`: is it good, is it varied, is it a copy?"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maquette.core.errors import DataError, UsageError
+from maquette.core.event import Event, Made, Note, Progress, Result, Table, Warning
+from maquette.core.settings import argument, dials, parse_count, setting
+from maquette.operations.operation import operation
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from maquette.data.dataset import Dataset
+    from maquette.features.extractor import Pictures
+    from maquette.judge.evidence import Reference
+    from maquette.judge.report import Found
+    from maquette.store.run import Run
+    from maquette.store.workspace import Workspace
+
+FEWEST = 10
+"""Fewer made images than this are not judged at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """What to judge, by which dataset, and where to write the report."""
+
+    what: str = argument("the run to draw images from, or a folder of images", form="RUN|FOLDER")
+    against: str = setting("", "the dataset to compare with; the one that the run learned from when left out")
+    count: int = setting(2_000, "how many images to draw or to take", read=parse_count, ge=FEWEST, le=1_000_000)
+    report: str = setting("", "write a page with pictures", form="FILE.html")
+    features: str = setting(
+        "scattering",
+        "what likeness is measured in: scattering, patches, learned, or a file of weights",
+        form="KIND|FILE",
+    )
+    seed: int = setting(1_000_000, "the seed of the first image that is drawn", ge=0)
+    copies: bool = setting(True, "also look for copies of training images")
+    device: str = setting("cpu", "where to draw images", choices=("cpu", "cuda", "mps"))
+    dials: Mapping[str, str] = dials("the family's own dials, such as --guidance 1.5")
+
+
+@dataclass
+class MadeImages:
+    """Images to be judged, from wherever they came."""
+
+    pictures: Pictures
+    conditions: dict[str, NDArray[Any]]
+    names: list[str]
+    title: str
+    run: Run | None = None
+
+
+@operation
+def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
+    """Say how good, how varied and how new made images are, with intervals, and show it.
+
+    Everything is measured against the dataset: its training images, its held-out ones, and blurred, noised and random
+    images as a scale. Nothing is downloaded.
+    """
+    began = time.perf_counter()
+    run = _run(request, workspace)
+    dataset = _dataset(request, workspace, run)
+    made: MadeImages | None = None
+    for step in _draw(request, run, dataset) if run is not None else _read(request, dataset):
+        if isinstance(step, MadeImages):
+            made = step
+        else:
+            yield step
+    assert made is not None
+    found: Found | None = None
+    for event in judged(request.features, workspace, dataset, made, copies=request.copies):
+        if isinstance(event, Event):
+            yield event
+        else:
+            found = event
+    assert found is not None
+    facts = facts_of(found)
+    facts["seconds"] = round(time.perf_counter() - began, 2)
+    yield _table(found)
+    if request.report:
+        from maquette.judge.report import page
+
+        path = page(found).save(Path(request.report).expanduser())
+        _write_json(path.with_suffix(".json"), facts)
+        facts["report"] = str(path)
+        yield Made(path=str(path), what="report")
+    if run is not None:
+        _write_json(run.path / "evaluation.json", facts)
+    yield Result(verb="evaluate", facts=facts, summary=_summary(found))
+
+
+def _write_json(path: Path, facts: Mapping[str, Any]) -> None:
+    from maquette.core.files import write_bytes
+
+    write_bytes(path, (json.dumps(_finite(facts), indent=1) + "\n").encode())
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _finite(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _run(request: Evaluate, workspace: Workspace) -> Run | None:
+    """The run that is meant, or None when a folder of images is."""
+    from maquette.store.run import Run
+
+    path = workspace.run_path(request.what)
+    if Run.exists(path):
+        return Run.open(path)
+    if Path(request.what).expanduser().is_dir():
+        return None
+    raise UsageError(f"{request.what!r} is neither a run nor a folder of images", do="see what there is: maquette list")
+
+
+def _dataset(request: Evaluate, workspace: Workspace, run: Run | None) -> Dataset:
+    from maquette.data.dataset import Dataset
+
+    if request.against:
+        return Dataset.open(workspace.dataset_path(request.against))
+    known = run.facts.get("dataset") if run is not None else None
+    path = known.get("path") if isinstance(known, Mapping) else None
+    if not isinstance(path, str):
+        raise UsageError("there is nothing to compare with", do="give a dataset with --against")
+    if not Path(path).exists():
+        raise DataError("the dataset that the run learned from is not there", where=path, do="give it with --against")
+    return Dataset.open(Path(path))
+
+
+def _draw(request: Evaluate, run: Run, dataset: Dataset) -> Iterator[Event | MadeImages]:
+    from maquette.core.noise import SEED_LIMIT
+    from maquette.core.settings import from_json
+    from maquette.engine.judging import Drawn, draw_many
+    from maquette.engine.load import load
+    from maquette.engine.table import condition_table
+
+    model = load(run, device=request.device)
+    if (model.spec.width, model.spec.height, model.spec.mode) != (
+        dataset.spec.width, dataset.spec.height, dataset.spec.mode,
+    ):  # fmt: skip
+        spec, other = model.spec, dataset.spec
+        raise DataError(
+            f"the run makes {spec.width}x{spec.height} {spec.mode}, the dataset holds "
+            f"{other.width}x{other.height} {other.mode}", where=dataset.path, do="give a dataset of the same form",
+        )  # fmt: skip
+    if request.seed + request.count > SEED_LIMIT:
+        raise UsageError("the last seed would be too large", do=f"the largest is {SEED_LIMIT - 1}")
+    options: Any = from_json(model.Options, request.dials, what=f"the dials of {run.facts.get('family')}")
+    known = dataset.digest == (run.facts.get("dataset") or {}).get("digest")
+    if not known:
+        yield Warning(text="the run learned from another dataset than the one it is compared with")
+    began = time.perf_counter()
+    for step in draw_many(model, condition_table(run, model.spec), request.count, request.seed, options):
+        if isinstance(step, Drawn):
+            conditions = {
+                c.name: step.conditions[c.name] for c in model.spec.conditions if c in dataset.spec.conditions
+            }
+            names = [f"seed {request.seed + k}" for k in range(request.count)]
+            yield MadeImages(step.pictures, conditions, names, f"Evaluation of {run.path.name}", run)
+        else:
+            yield _progress("images drawn", step, request.count, began)
+
+
+def _read(request: Evaluate, dataset: Dataset) -> Iterator[Event | MadeImages]:
+    """Images of a folder in the form of the dataset; foreign files are counted, not believed."""
+    import numpy as np
+
+    from maquette.data.decode import Decoder, Task
+    from maquette.data.shape import Form
+
+    spec = dataset.spec
+    if request.dials:
+        raise UsageError("a folder of images has no dials", do=f"leave out --{next(iter(request.dials))}")
+    folder = Path(request.what).expanduser()
+    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES)
+    files = [path for path in files if path.stem != "sheet"][: request.count]
+    form = Form(width=spec.width, height=spec.height, mode=spec.mode, small="enlarge")
+    images, names, refused = [], [], []
+    began = time.perf_counter()
+    with Decoder() as decoder:
+        tasks = (Task(content=path, form=form) for path in files)
+        outcomes = (outcome for outcome in decoder.decode(tasks) if outcome.last)
+        for path, outcome in zip(files, outcomes, strict=True):
+            if outcome.image is None:
+                refused.append(f"{path.name} ({outcome.reason})")
+            else:
+                images.append(outcome.image)
+                names.append(path.name)
+            if len(images) % 256 == 0:
+                yield _progress("images read", len(images) + len(refused), len(files), began)
+    if refused:
+        yield Warning(text=f"{len(refused):,} of {len(files):,} files are no images, the first is {refused[0]}")
+    if len(images) < FEWEST:
+        raise DataError(
+            f"{len(images)} images are too few to judge", where=folder, do=f"give at least {FEWEST}",
+        )  # fmt: skip
+    conditions = _asked(folder, names, dataset)
+    yield MadeImages(np.stack(images), conditions, names, f"Evaluation of {folder.name}")
+
+
+SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff"})
+
+
+def _asked(folder: Path, names: list[str], dataset: Dataset) -> dict[str, NDArray[Any]]:
+    """What the images were asked to be, where `samples.jsonl` says it of all of them."""
+    import numpy as np
+
+    try:
+        lines = (folder / "samples.jsonl").read_text("utf-8").splitlines()
+        records = [json.loads(line) for line in lines]
+    except (OSError, ValueError, RecursionError):
+        return {}
+    by_file = {
+        r["file"]: r.get("conditions") for r in records if isinstance(r, dict) and isinstance(r.get("file"), str)
+    }
+    conditions: dict[str, NDArray[Any]] = {}
+    for spec in dataset.spec.conditions:
+        if spec.kind not in ("label", "text", "number"):
+            continue
+        said = [by_file.get(name) for name in names]
+        if all(isinstance(value, dict) and spec.name in value for value in said):
+            try:
+                conditions[spec.name] = np.stack([spec.encode(value[spec.name]) for value in said])  # type: ignore[index]
+            except (TypeError, ValueError, DataError, UsageError):
+                continue
+    return conditions
+
+
+def judged(
+    features: str, workspace: Workspace, dataset: Dataset, made: MadeImages, *, copies: bool
+) -> Iterator[Event | Found]:
+    """Look at everything, measure, and yield what was found last."""
+    from maquette.features.cache import Cache
+    from maquette.judge.evidence import Looking, look, part, refer
+    from maquette.judge.judgement import Judgement, grade, judge
+    from maquette.judge.originality import Originality, compare
+    from maquette.judge.report import Found
+
+    make = maker(features)
+    cache = Cache(workspace.home / "cache" / "features")
+    reference: Reference | None = None
+    began = time.perf_counter()
+    what = ""
+    for step in refer(dataset, make, cache):
+        if isinstance(step, Looking):
+            began, what = (began, what) if step.what == what else (time.perf_counter(), step.what)
+            yield _progress(step.what, step.done, step.total, began)
+        else:
+            reference = step
+    assert reference is not None
+    began = time.perf_counter()
+    mine = None
+    for seen in look(reference.extractor, made.pictures, "made images"):
+        if isinstance(seen, Looking):
+            yield _progress(seen.what, seen.done, seen.total, began)
+        else:
+            mine = part(reference.space, seen, made.pictures, made.conditions)
+    assert mine is not None
+    judgement = None
+    for taken in judge(reference, mine):
+        if isinstance(taken, Judgement):
+            judgement = taken
+    assert judgement is not None
+    originality = Originality(why_not="it was not asked for")
+    if copies:
+        yield Note(text="comparing every made image with the training images")
+        originality = compare(dataset, made.pictures)
+    facts = basis(reference, len(mine))
+    yield Found(
+        made.title, reference, made.pictures, mine, judgement, grade(judgement), originality, facts, _curve(made.run),
+        made.names,
+    )  # fmt: skip
+
+
+def maker(features: str) -> Any:
+    """How the extractor that was asked for is made."""
+    from maquette.features import REGISTRY
+
+    return REGISTRY.get(features)
+
+
+def basis(reference: Reference, count: int) -> dict[str, str]:
+    """What a judgement rests on, for the report and for programs."""
+    dataset = reference.dataset
+    return {
+        "made images": f"{count:,}", "training images": f"{len(reference.train):,}",
+        "held-out images": f"{0 if reference.held is None else len(reference.held):,}",
+        "dataset": dataset.digest, "features": reference.extractor.name, "features digest": reference.extractor.digest,
+        "space digest": reference.space.digest, "resized with": reference.extractor.resize,
+    }  # fmt: skip
+
+
+def _curve(run: Run | None) -> list[dict[str, Any]]:
+    if run is None:
+        return []
+    points = [line["judged"] for line in run.records() if isinstance(line.get("judged"), Mapping)]
+    return [dict(point) for point in points]
+
+
+def facts_of(found: Found) -> dict[str, Any]:
+    """What the result event holds."""
+    import numpy as np
+
+    judgement = found.judgement
+    metrics = {name: measure.to_json() for name, measure in judgement.measures.items()}
+    copies = found.originality.copies
+    extra = {"copies": copies.share if copies else None, "duplicates": found.originality.duplicates,
+             "membership": found.originality.membership}  # fmt: skip
+    for name, estimate in extra.items():
+        if estimate is not None:
+            metrics[name] = {
+                "value": estimate.value, "low": estimate.low, "high": estimate.high, "error": estimate.error,
+                "better": "lower", "anchors": {},
+            }  # fmt: skip
+    if copies is not None:
+        metrics["copies"]["anchors"] = {"held-out": copies.expected}
+    flagged = [] if copies is None else [found.names[int(k)] for k in np.flatnonzero(copies.flagged)]
+    return {
+        "metrics": metrics, "headline": judgement.headline, "grade": found.grade.word,
+        "said": [found.grade.sentence, *found.grade.reasons], "unmeasured": judgement.unmeasured,
+        "labels": {label: {"value": e.value, "low": e.low, "high": e.high} for label, e in judgement.labels.items()},
+        "copied": flagged, "no_copies": found.originality.why_not, "basis": found.facts, "report": "",
+    }  # fmt: skip
+
+
+def _table(found: Found) -> Table:
+    from maquette.judge.report import interval, number
+
+    shown = ("distance", "kernel-distance", "precision", "density", "coverage", "recall", "variety", "sharpness",
+             "label-agreement", "text-agreement", "number-agreement")  # fmt: skip
+    rows = []
+    for name in shown:
+        if (measure := found.judgement.measures.get(name)) is not None:
+            real = measure.anchors.get("held-out")
+            rows.append([
+                measure.title, number(measure.estimate.value), interval(measure.estimate),
+                "" if real is None else number(real), {"like real": "1 is real"}.get(measure.better, measure.better),
+            ])  # fmt: skip
+    return Table(title=found.title, columns=("measure", "made", "90 % interval", "real", "better"), rows=rows)
+
+
+def _summary(found: Found) -> str:
+    copies = found.originality.copies
+    if copies is None:
+        said = f"Nothing can be said about copies: {found.originality.why_not}."
+    else:
+        said = (
+            f"{int(copies.flagged.sum()):,} of {len(copies.flagged):,} are too like a training image "
+            f"({copies.expected:.1%} of held-out images are)."
+        )
+    return f"{found.grade.word.capitalize()}: {'; '.join([found.grade.sentence, *found.grade.reasons])}. {said}"
+
+
+def _progress(what: str, done: int, total: int, began: float) -> Progress:
+    spent = time.perf_counter() - began
+    eta = round(spent / done * (total - done), 1) if done else None
+    return Progress(verb="evaluate", done=done, total=total, unit=what, seconds=round(spent, 2), eta=eta)

@@ -1,0 +1,175 @@
+"""`evaluate` from end to end: runs and folders, the report, the cache, and what cannot be judged."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from maquette.core.errors import DataError, MaquetteError, UsageError
+from maquette.core.event import to_line
+from maquette.core.image import save
+from maquette.data.dataset import Dataset
+from maquette.data.drawn import make_drawn
+from maquette.engine import start as starting
+from maquette.engine.probe import Choice
+from maquette.operations import operation as table
+from maquette.store.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory):
+    home = tmp_path_factory.mktemp("home")
+    make = list(make_drawn("shapes", home / "shapes.mq", width=16, height=16, count=1200, held_out=0.3))
+    before = starting.remembered
+    starting.remembered = lambda *args: (Choice(rate=800.0, plain=800.0), False)
+    request = {"dataset": str(home / "shapes.mq"), "to": "run", "family": "oracle", "images": 3200, "scale": "nano"}
+    try:
+        list(table.run("train", Workspace(home), request))
+    finally:
+        starting.remembered = before
+    assert make
+    return Workspace(home)
+
+
+@pytest.fixture
+def evaluate(shared):
+    def run(what, **values):
+        return list(table.run("evaluate", shared, {"what": str(what), **values}))
+
+    return run
+
+
+def folder_of(images, path):
+    for number, image in enumerate(images):
+        save(image, path / f"{number:04d}.png")
+    return path
+
+
+@pytest.fixture
+def real(shared, tmp_path):
+    """A folder of held-out images."""
+    data = Dataset.open(shared.home / "shapes.mq")
+    path = tmp_path / "real"
+    path.mkdir()
+    return folder_of(data.images(data.indices("held-out")[:260]), path)
+
+
+def test_a_run_is_judged_with_intervals_and_a_page(evaluate, shared, tmp_path):
+    page = tmp_path / "page.html"
+    events = evaluate("run", count=300, report=str(page))
+    result = json.loads(to_line(events[-1]))
+    assert result["verb"] == "evaluate" and result["headline"] == "distance" and result["report"] == str(page)
+    headline = result["metrics"]["distance"]
+    assert headline["low"] <= headline["value"] <= headline["high"]
+    assert headline["low"] > headline["anchors"]["held-out"]  # one normal distribution a pixel makes no shapes
+    assert {"copies", "duplicates", "membership", "coverage", "sharpness", "label-agreement"} <= set(result["metrics"])
+    assert result["grade"] in ("very good", "good", "fair", "weak", "poor") and result["said"]
+    html = page.read_text()
+    assert "<script" not in html and "http://" not in html and "https://" not in html
+    assert html.count("data:image") > 40
+    assert json.loads(page.with_suffix(".json").read_text())["headline"] == "distance"
+    kept = json.loads((shared.runs / "run" / "evaluation.json").read_text())
+    assert kept["metrics"]["distance"]["value"] == headline["value"]
+    assert {"dataset", "features digest", "made images", "resized with"} <= set(kept["basis"])
+
+
+def test_the_same_again_gives_the_same_and_looks_at_the_dataset_once(evaluate):
+    first, second = evaluate("run", count=220), evaluate("run", count=220)
+    assert first[-1].facts["metrics"] == second[-1].facts["metrics"]
+    assert not any("training images" in getattr(event, "unit", "") for event in second)
+
+
+def test_held_out_images_are_very_good_and_no_copies(evaluate, real, shared):
+    result = evaluate(real, against=str(shared.home / "shapes.mq"))[-1].facts
+    assert result["grade"] == "very good"
+    copies = result["metrics"]["copies"]
+    assert copies["low"] <= copies["anchors"]["held-out"] <= copies["high"]  # drawn shapes resemble each other
+
+
+def test_training_images_handed_in_as_made_are_copies(evaluate, shared, tmp_path):
+    data = Dataset.open(shared.home / "shapes.mq")
+    (tmp_path / "copied").mkdir()
+    folder = folder_of(data.images(data.indices("train")[:250]), tmp_path / "copied")
+    result = evaluate(folder, against=str(data.path))[-1].facts
+    assert result["metrics"]["copies"]["low"] > 0.5 and len(result["copied"]) > 100
+    assert result["metrics"]["membership"]["value"] > 0.5
+
+
+def test_what_samples_were_asked_to_be_is_read_from_their_folder(evaluate, shared, tmp_path):
+    out = tmp_path / "out"
+    list(table.run("sample", shared, {"run": "run", "to": str(out), "count": 120}))
+    result = evaluate(out, against=str(shared.home / "shapes.mq"))[-1].facts
+    assert "label-agreement" in result["metrics"]
+
+
+def test_foreign_files_in_a_folder_are_counted_and_named(evaluate, real, shared):
+    (real / "broken.png").write_bytes(b"no image")
+    (real / "words.txt").write_text("not an image")
+    events = evaluate(real, against=str(shared.home / "shapes.mq"))
+    (warning,) = [event.text for event in events if event.name == "warning"]
+    assert "1 of 261" in warning and "broken.png" in warning
+
+
+def test_images_of_another_size_and_mode_are_brought_to_the_datasets(evaluate, shared, tmp_path):
+    (tmp_path / "large").mkdir()
+    images = np.random.default_rng(0).integers(0, 256, (40, 50, 60, 1), dtype=np.uint8)
+    result = evaluate(folder_of(images, tmp_path / "large"), against=str(shared.home / "shapes.mq"))[-1].facts
+    assert result["headline"] == "kernel-distance" and result["unmeasured"]["distance"]
+
+
+def test_ten_images_are_enough_for_little_and_nine_for_nothing(evaluate, shared, tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
+    (tmp_path / "ten").mkdir()
+    folder = folder_of(images, tmp_path / "ten")
+    result = evaluate(folder, against=str(shared.home / "shapes.mq"))[-1].facts
+    assert result["grade"] == "not graded" and "too few" in " ".join(result["unmeasured"].values())
+    (folder / "0009.png").unlink()
+    with pytest.raises(DataError, match="9 images are too few"):
+        evaluate(folder, against=str(shared.home / "shapes.mq"))
+
+
+def test_images_that_are_all_equal_are_judged_as_what_they_are(evaluate, shared, tmp_path):
+    (tmp_path / "equal").mkdir()
+    folder = folder_of(np.full((250, 16, 16, 3), 80, np.uint8), tmp_path / "equal")
+    result = evaluate(folder, against=str(shared.home / "shapes.mq"), report=str(tmp_path / "r.html"))[-1].facts
+    assert result["grade"] in ("weak", "poor") and result["metrics"]["spread"]["value"] < 0.01
+
+
+def test_a_dataset_without_held_out_images_gives_no_word_on_copies(evaluate, shared, tmp_path):
+    list(make_drawn("shapes", tmp_path / "all.mq", width=16, height=16, count=400, held_out=0.0))
+    result = evaluate("run", count=220, against=str(tmp_path / "all.mq"), report=str(tmp_path / "r.html"))[-1].facts
+    assert "copies" not in result["metrics"] and "holds 0 images out" in result["no_copies"]
+
+
+def test_a_dataset_of_equal_images_cannot_judge(evaluate, tmp_path):
+    (tmp_path / "same").mkdir()
+    folder_of(np.full((40, 16, 16, 3), 80, np.uint8), tmp_path / "same")
+    request = {"source": [str(tmp_path / "same")], "to": str(tmp_path / "same.mq"), "size": 16}
+    list(table.run("ingest", Workspace(tmp_path), request))
+    with pytest.raises(MaquetteError, match=r"alike|too few"):
+        evaluate(tmp_path / "same", against=str(tmp_path / "same.mq"))
+
+
+@pytest.mark.parametrize(
+    ("request_", "words"),
+    [
+        ({"what": "nothing-here"}, "neither a run nor a folder"),
+        ({"what": "run", "features": "scatering"}, "scattering"),
+        ({"what": "run", "against": "no-such"}, "no dataset"),
+        ({"what": "run", "temprature": "2"}, "no setting"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_sentence(evaluate, request_, words):
+    what = request_.pop("what")
+    with pytest.raises(MaquetteError, match=words) as caught:
+        evaluate(what, **request_)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_needs_a_dataset_and_has_no_dials(evaluate, real, shared):
+    with pytest.raises(UsageError, match="--against"):
+        evaluate(real)
+    with pytest.raises(UsageError, match="no dials"):
+        evaluate(real, against=str(shared.home / "shapes.mq"), guidance="2")
