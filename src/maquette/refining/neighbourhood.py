@@ -13,8 +13,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from maquette.core.choices import Tile
 from maquette.core.image import Image
-from maquette.refining.pixels import to_depth, to_float
+from maquette.refining.pixels import bounded, to_depth, to_float
 
 Floats: TypeAlias = NDArray[Any]
 """Arrays of float32. OpenCV's annotations know no more than that they are numbers."""
@@ -193,3 +194,11 @@ def on_colour(image: Image, work: Callable[[Image], Image]) -> Image:
         return work(np.ascontiguousarray(image))
     alpha = image[..., 3:]
     return np.concatenate([work(filled(image)), alpha], axis=2)
+
+
+def wrapped_border(image: Image, tile: Tile, reach: int) -> tuple[Image, tuple[slice, slice]]:
+    """A tile with what lies beyond its borders, and where in that it is: for ops that wrap by themselves."""
+    rows, columns = ((reach if axis in tile else 0) for axis in "yx")
+    bounded(image.shape[1] + 2 * columns, image.shape[0] + 2 * rows)
+    padded = np.pad(image, ((rows, rows), (columns, columns), (0, 0))[: image.ndim], mode="wrap") if tile else image
+    return padded, (slice(rows, rows + image.shape[0]), slice(columns, columns + image.shape[1]))
