@@ -331,3 +331,24 @@ def test_arrays_with_masks_and_files(tmp_path):
 def test_files_in_python(photos, tmp_path):
     made = mq.refine(photos / "0.png", to=tmp_path / "out", with_=RECIPE, home=tmp_path / "home")
     assert np.array_equal(made[0], mq.refine(picture(0), RECIPE))
+
+
+def test_profiles_are_followed_in_and_files_say_srgb(workspace, tmp_path):
+    """A file in another colour space comes out as sRGB, and says so: what is seen is what was seen."""
+    import io
+
+    from PIL import ImageCms
+
+    colours = Pillow.fromarray(picture(3))
+    profiles = ImageCms.createProfile("sRGB"), ImageCms.createProfile("LAB")
+    as_lab = ImageCms.profileToProfile(colours, *profiles, outputMode="LAB")
+    as_lab.save(tmp_path / "lab.tif")
+    for format in ("png", "jpeg", "webp", "avif", "tiff"):
+        made = facts(
+            workspace, str(tmp_path / "lab.tif"), to=str(tmp_path / format), format=format, with_="gamma value=1"
+        )
+        with Pillow.open(made["images"][0]) as result:
+            profile = ImageCms.ImageCmsProfile(io.BytesIO(result.info["icc_profile"]))
+            assert profile.profile.profile_description == "sRGB"
+            if format in ("png", "tiff", "webp"):
+                assert np.abs(np.asarray(result).astype(int) - np.asarray(colours)).mean() < 6  # Lab has 8 bits
