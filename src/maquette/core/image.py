@@ -17,6 +17,7 @@ from maquette.core.choices import MODES as MODES
 from maquette.core.choices import Mode as Mode
 from maquette.core.errors import DataError, UsageError
 from maquette.core.files import write_bytes
+from maquette.core.profile import tag
 
 CHANNELS: dict[Mode, int] = {"grey": 1, "rgb": 3, "rgba": 4, "grey16": 1}
 Image: TypeAlias = NDArray[Any]
@@ -125,7 +126,8 @@ _CANNOT = {"jpeg": ("rgba", "grey16"), "webp": ("grey16",), "avif": ("grey16",)}
 def encode(image: Image, format: str = "png", **said: Any) -> bytes:
     """The image as the bytes of a file. A format that cannot hold the mode is refused, never squeezed in.
 
-    `said` is what the file says beside its pixels, as Pillow's writers take it: exif, dpi, xmp.
+    `said` is what the file says beside its pixels, as Pillow's writers take it: exif, dpi, xmp. Every
+    file says that its numbers are sRGB.
     """
     if format not in FORMATS:
         raise UsageError(f"there is no file format {format!r}", do=f"there are: {', '.join(FORMATS)}")
@@ -137,7 +139,7 @@ def encode(image: Image, format: str = "png", **said: Any) -> bytes:
         "avif": {"quality": 95}, "tiff": {"compression": "tiff_deflate"},
     }  # fmt: skip
     stream = io.BytesIO()
-    to_pil(image).save(stream, FORMATS[format][0], **{**qualities[format], **said})
+    to_pil(image).save(stream, FORMATS[format][0], **{**qualities[format], **tag(image.shape[2], format), **said})
     return stream.getvalue()
 
 

@@ -22,7 +22,6 @@ from maquette.core.errors import DataError, MaquetteError
 from maquette.core.event import Event, Progress, Result, Warning
 from maquette.core.files import write_bytes, write_new
 from maquette.core.image import encode
-from maquette.core.profile import tag
 from maquette.data.decode import Decoder, Outcome, Task
 from maquette.data.kept import for_saving
 from maquette.data.limits import Limits
@@ -177,8 +176,7 @@ class _Pool:
         kept = outcome.kept if batch.metadata else {}
         if batch.finish is not None:
             return batch.finish(result, kept, work)
-        said = for_saving(kept, batch.format, batch.software)
-        return encode(result, batch.format, **said, **tag(result.shape[2], batch.format))
+        return encode(result, batch.format, **for_saving(kept, batch.format, batch.software))
 
 
 class _Ended(BaseException):
