@@ -104,8 +104,8 @@ BAD = [
         {"version": 1, "kind": "sampled", "time": TIME, **wrong}
         for wrong in (
             {"kind": "nonsense"}, {"kind": []}, {"time": "now"}, {"time": 3}, {"seed": -1}, {"seed": "1"},
-            {"seed": True}, {"seed": 2**63}, {"model": "xyz"}, {"model": 5}, {"software": []}, {"software": {1: 2}},
-            {"unknown": 1},
+            {"seed": True}, {"seed": 2**63}, {"model": "xyz"},
+            {"model": 5}, {"software": []}, {"software": {1: 2}}, {"unknown": 1},
             {"conditions": "x"}, {"dials": {"a": float("nan")}}, {"dials": {"a": 10**30}}, {"refinements": {}},
             {"refinements": [1]}, {"refinements": [{}] * 300}, {"maker": "a\nb"}, {"maker": "x" * 65}, {"batch": -1},
             {"batch": 1.5}, {"strength": "x"}, {"mark": "zz"}, {"seeds": [-1]}, {"conditions": {"x": "y" * LARGEST}},

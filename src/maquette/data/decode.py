@@ -71,6 +71,8 @@ class Outcome:
     """Whether this is the last that is heard of its file."""
     kept: Mapping[str, Any] = field(default_factory=dict)
     """What the file says beside its pixels, where it was decoded whole; see `data.kept`."""
+    marks: Mapping[str, Any] = field(default_factory=dict)
+    """What the file says of its origin and of training on it; see `trust.incoming`."""
 
 
 class _Chunk:
@@ -355,6 +357,7 @@ def _outcome(head: dict[str, Any], body: bytes) -> Outcome:
         scene=int(head.get("scene", 0)),
         last="more" not in head,
         kept=head.get("kept", {}),
+        marks=head.get("marks", {}),
     )
 
 

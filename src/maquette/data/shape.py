@@ -52,6 +52,8 @@ class Form:
     """Frames a second that are taken of a film; 0 takes all."""
     past: int = 4
     """In sequences: how many frames come before each image."""
+    heed: bool = False
+    """Files whose makers forbid training on them are refused (see `trust.incoming`)."""
 
 
 WHOLE = Form(width=0, height=0, mode="auto", fit="whole", frames="first")

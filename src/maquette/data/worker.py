@@ -26,6 +26,7 @@ from maquette.data.kinds import HEAD, is_film
 from maquette.data.limits import Limits, Refused
 from maquette.data.picture import Shot, read
 from maquette.data.shape import Form
+from maquette.trust.incoming import incoming
 
 _LENGTH = struct.Struct("<I")
 _HEAD = 1 << 20
@@ -96,14 +97,16 @@ def _answers(
             if "path" in task:
                 source = stack.enter_context(_open(os.fsencode(task["path"])))
             digest, source = _digest(source, limits)
-            said = kept(source) if form.fit == "whole" and isinstance(source, bytes) else {}
+            whole = form.fit == "whole"
+            said = kept(source) if whole and isinstance(source, bytes) else {}
+            marks = {} if whole else _marks(source, form)
             for count, shot in enumerate(read(source, form, limits), 1):
                 if waiting is not None and count - 1 > skip:
                     yield {**waiting[0], "more": True}, waiting[1]
                 waiting = None
                 if count > limits.frames:
                     raise Refused(f"it holds more than {limits.frames:,} images, which are not read")
-                waiting = _message(shot, digest, said)
+                waiting = _message(shot, digest, said, marks)
     except Exception as error:
         # A hostile file can raise anything in a decoder; it costs this file alone, from here on.
         if waiting is not None and count > skip:
@@ -114,7 +117,15 @@ def _answers(
     yield waiting
 
 
-def _message(shot: Shot, digest: str, said: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def _marks(source: bytes | BinaryIO, form: Form) -> dict[str, Any]:
+    """What the file says of its origin. Where its makers forbid training and that is heeded, it is not read."""
+    found = incoming(source)
+    if form.heed and found.training:
+        raise Refused(f"its makers do not allow training on it ({found.training})")
+    return found.to_json()
+
+
+def _message(shot: Shot, digest: str, said: dict[str, Any], marks: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     head: dict[str, Any] = {
         "shape": shot.image.shape,
         "dtype": shot.image.dtype.name,
@@ -123,6 +134,8 @@ def _message(shot: Shot, digest: str, said: dict[str, Any]) -> tuple[dict[str, A
     }
     if said:
         head["kept"] = said
+    if marks:
+        head["marks"] = marks
     if shot.scene:
         head["scene"] = shot.scene
     if shot.frames is None:

@@ -20,9 +20,9 @@ from maquette.refining.recipe import Recipe
 from maquette.refining.run import run
 from maquette.trust import metadata
 from maquette.trust.examine import Examiner
-from maquette.trust.inspect import media_of
 from maquette.trust.manifest import Manifest
 from maquette.trust.press import LARGEST_SOURCE, Press
+from maquette.trust.reading import media_of
 from maquette.trust.signing import Source
 
 

@@ -69,7 +69,7 @@ def inspect_file(path: str, trust: Trust) -> dict[str, Any]:
 
 def inspect(stream: IO[bytes], trust: Trust) -> dict[str, Any]:
     """The same for an open file."""
-    media = media_of(stream.read(_HEAD))
+    media = reading.media_of(stream.read(_HEAD))
     if not media:
         return _report(verdict.Seen(readable=False, reason="it is not an image or a film"))
     stream.seek(0)
@@ -118,28 +118,6 @@ def _report(
     if trouble:
         extra["manifest_trouble"] = trouble
     return {**report, **{key: value for key, value in extra.items() if value}}
-
-
-def media_of(head: bytes) -> str:
-    """What kind of file it is, by its first bytes; empty when it is none of those that can be verified."""
-    if head.startswith(b"\x89PNG\r\n\x1a\n"):
-        return "image/png"
-    if head.startswith(b"\xff\xd8\xff"):
-        return "image/jpeg"
-    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
-        return "image/webp"
-    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
-        return "image/tiff"
-    if head[:6] in (b"GIF87a", b"GIF89a"):
-        return "image/gif"
-    if head[4:8] == b"ftyp":
-        brand = head[8:12]
-        if brand in (b"avif", b"avis"):
-            return "image/avif"
-        if brand in (b"heic", b"heix", b"mif1", b"msf1", b"heim", b"hevc"):
-            return "image/heic"
-        return "video/quicktime" if brand == b"qt  " else "video/mp4"
-    return ""
 
 
 def _pixels(stream: IO[bytes], media: str) -> _Pixels:

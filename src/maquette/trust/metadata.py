@@ -6,22 +6,26 @@ as the signed manifest, so an image that lost its signature can still be made ag
 
 from __future__ import annotations
 
+import functools
+import html
 import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
-from xml.etree import ElementTree
-from xml.sax.saxutils import escape
+from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import TrustError
 from maquette.store import disk
 from maquette.store.digest import canonical_json
 from maquette.trust.manifest import LARGEST, Manifest
 
+if TYPE_CHECKING:
+    from xml.etree.ElementTree import Element
+
 SOURCE_TYPES = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 GENERATED = SOURCE_TYPES + "trainedAlgorithmicMedia"
 COMPOSITE = SOURCE_TYPES + "compositeWithTrainedAlgorithmicMedia"
+escape = functools.partial(html.escape, quote=False)
 _OURS = "https://maquette.example/manifest/1/"
 _SPACES = {
     "rdf": "http://www.w3.org/1999/02/22-rdf-syntax-ns#", "dc": "http://purl.org/dc/elements/1.1/",
@@ -146,6 +150,8 @@ def _packet(picture: Any) -> bytes:
 
 def read_xmp(packet: bytes) -> Said:
     """What an XMP packet says."""
+    from xml.etree import ElementTree
+
     if b"<!DOCTYPE" in packet or b"<!ENTITY" in packet:
         return Said(there=True, trouble="the XMP packet declares entities, which no honest one does")
     start, end = packet.find(b"<"), packet.rfind(b">")
@@ -180,7 +186,7 @@ def parse(text: str) -> Manifest:
         raise TrustError(f"the manifest cannot be read ({error})") from None
 
 
-def _properties(tree: ElementTree.Element) -> dict[str, str]:
+def _properties(tree: Element) -> dict[str, str]:
     """The properties of known vocabularies, as `prefix:name`: elements and attributes count alike."""
     names = {f"{{{space}}}": prefix for prefix, space in _SPACES.items()}
     found: dict[str, str] = {}

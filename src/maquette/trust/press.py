@@ -15,10 +15,10 @@ from maquette.core.files import write_bytes, write_new
 from maquette.core.image import Image, encode, from_pil
 from maquette.trust import metadata, signing
 from maquette.trust.certificates import now
-from maquette.trust.inspect import media_of
 from maquette.trust.keys import Keys, Signer
 from maquette.trust.manifest import Manifest
 from maquette.trust.origin import Generated
+from maquette.trust.reading import media_of
 
 LARGEST_SOURCE = 256 << 20
 

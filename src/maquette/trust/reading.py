@@ -17,6 +17,28 @@ MEDIA = {
 OFFLINE = {"verify_after_sign": True, "remote_manifest_fetch": False, "ocsp_fetch": False}
 
 
+def media_of(head: bytes) -> str:
+    """What kind of file it is, by its first bytes; empty when it is none of those that can be verified."""
+    if head.startswith(b"\x89PNG\r\n\x1a\n"):
+        return "image/png"
+    if head.startswith(b"\xff\xd8\xff"):
+        return "image/jpeg"
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "image/webp"
+    if head[:4] in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+"):
+        return "image/tiff"
+    if head[:6] in (b"GIF87a", b"GIF89a"):
+        return "image/gif"
+    if head[4:8] == b"ftyp":
+        brand = head[8:12]
+        if brand in (b"avif", b"avis"):
+            return "image/avif"
+        if brand in (b"heic", b"heix", b"mif1", b"msf1", b"heim", b"hevc"):
+            return "image/heic"
+        return "video/quicktime" if brand == b"qt  " else "video/mp4"
+    return ""
+
+
 def plain_error(error: Exception) -> str:
     """What the library says, as one short line."""
     return " ".join(str(error).split())[:200] or type(error).__name__
