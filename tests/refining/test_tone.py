@@ -194,7 +194,7 @@ def test_clahe_makes_the_edges_of_a_tile_meet(photograph):
 
 
 def test_relit_colours_keep_their_luma_and_never_clip(photograph):
-    from maquette.refining.ops.histogram import relit
+    from maquette.refining.colour.relight import relit
 
     grey = np.asarray(cv2.cvtColor(photograph, cv2.COLOR_RGB2GRAY))[..., None]
     wanted = np.clip(grey.astype(int) * 2, 0, 255).astype(np.uint8)

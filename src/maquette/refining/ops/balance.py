@@ -34,7 +34,7 @@ def white_balance(
     light = _at(colour, weights, at) if at is not None else illuminant.METHODS[method](seen, counts)
     if illuminant.degrees_between(light, illuminant.NEUTRAL) < 0.1:
         return image
-    gains = _as_bright(1 / light)
+    gains = as_bright(1 / light)
     # Where the brightest parts would leave the range, all is made a little darker, so that they become neutral, too.
     highest = float(np.quantile((seen * gains.astype(np.float32)).max(axis=2)[counts > 0], 0.995))
     gains *= min(1.0, max(0.75, 1 / max(highest, 1e-6)))
@@ -49,7 +49,7 @@ def temperature(
 ) -> Image:
     """Make the light warmer or cooler."""
     day = 1e6 / 6504  # in mired, in which equal steps look equal
-    return image if amount == 0 else lit(image, _as_bright(_black_body(day + 140 * amount) / _black_body(day)))
+    return image if amount == 0 else lit(image, as_bright(_black_body(day + 140 * amount) / _black_body(day)))
 
 
 @op(kind="colour", grey="skip")
@@ -57,7 +57,7 @@ def tint(
     image: Image, *, amount: Annotated[float, Dial("above 0 towards magenta, below 0 towards green", ge=-1, le=1)] = 0.2
 ) -> Image:
     """Move the light between green and magenta, as fluorescent lamps need."""
-    return image if amount == 0 else lit(image, _as_bright(2.0 ** (0.5 * amount * np.array([1, -1, 1]))))
+    return image if amount == 0 else lit(image, as_bright(2.0 ** (0.5 * amount * np.array([1, -1, 1]))))
 
 
 def lit(image: Image, gains: Any, power: int = 4) -> Image:
@@ -73,7 +73,7 @@ def lit(image: Image, gains: Any, power: int = 4) -> Image:
     return tabulate_each(image, change)
 
 
-def _as_bright(gains: Any) -> Any:
+def as_bright(gains: Any) -> Any:
     """The gains, scaled so that greys keep their luminance."""
     return gains / (gains @ REC709)
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from maquette.core.choices import Tile
 from maquette.core.image import Image
 from maquette.refining.colour.measure import Weights, apart, histogram, together
+from maquette.refining.colour.relight import relit
 from maquette.refining.colour.space import Floats, look_up, tabulate_each, top
 from maquette.refining.op import op
 from maquette.refining.pixels import to_depth, to_float
@@ -69,28 +70,6 @@ def clahe(
         return _equalised(colour, clip, grid, tile)
     grey = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)[..., None]
     return together(relit(colour, grey, _equalised(grey, clip, grid, tile)), alpha)
-
-
-def relit(colour: Image, before: Image, after: Image) -> Image:
-    """Colours with a new luma, height x width x 1: hues stay, and what would leave the range turns paler instead."""
-
-    def change(at: slice) -> Image:
-        part, old, new = (to_float(image[at]) for image in (colour, before, after))
-        ratio = new / np.maximum(old, np.float32(1 / 1024))
-        # Between keeping the differences of channels (ratio^0, dull) and their quotients (ratio^1, noisy colours).
-        root = np.sqrt(ratio)
-        away = (part - old) * (root * np.sqrt(root))
-        red, green, blue = away[..., 0], away[..., 1], away[..., 2]
-        high = np.maximum(np.maximum(red, green), blue)
-        low = np.minimum(np.minimum(red, green), blue)
-        new = new[..., 0]
-        room = np.minimum((1 - new) / np.maximum(high, np.float32(1e-6)), new / np.maximum(-low, np.float32(1e-6)))
-        away *= np.minimum(room, 1)[..., None]
-        away += new[..., None]
-        return to_depth(away, colour.dtype)
-
-    rows = max(1, (1 << 15) // colour.shape[1])
-    return np.concatenate([change(slice(at, at + rows)) for at in range(0, colour.shape[0], rows)])
 
 
 def through(image: Image, table: NDArray[np.float64]) -> Image:
