@@ -66,6 +66,8 @@ def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
     Everything is measured against the dataset: its training images, its held-out ones, and blurred, noised and random
     images as a scale. Nothing is downloaded.
     """
+    from maquette.trust.cards import refresh
+
     began = time.perf_counter()
     run = _run(request, workspace)
     dataset = _dataset(request, workspace, run)
@@ -95,6 +97,9 @@ def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
         yield Made(path=str(path), what="report")
     if run is not None:
         _write_json(run.path / "evaluation.json", facts)
+        trouble = refresh(run.path)
+        if trouble:
+            yield Warning(text=trouble)
     yield Result(verb="evaluate", facts=facts, summary=_summary(found))
 
 

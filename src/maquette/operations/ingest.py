@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from maquette.core.choices import MODES
 from maquette.core.errors import UsageError
-from maquette.core.event import Event, Result
+from maquette.core.event import Event, Result, Warning
 from maquette.core.settings import argument, parse_count, setting
 from maquette.operations.operation import operation
 
@@ -49,8 +49,15 @@ def ingest(request: Ingest, workspace: Workspace) -> Iterator[Event]:
     Subfolders are labels, and so are the columns of a metadata.csv or metadata.jsonl beside the images. Files that
     cannot be used are set aside by name and reason. The same command again does nothing.
     """
+    from maquette.trust.cards import refresh
+
     for event in _work(request, workspace):
-        yield _introduced(event, workspace) if isinstance(event, Result) else event
+        if isinstance(event, Result):
+            trouble = refresh(event.value.path)
+            if trouble:
+                yield Warning(text=trouble)
+            event = _introduced(event, workspace)
+        yield event
 
 
 def _work(request: Ingest, workspace: Workspace) -> Iterator[Event]:

@@ -31,7 +31,7 @@ JOURNEY: Mapping[str, tuple[str, ...]] = {
     "Data": ("ingest", "audit", "label", "remove"),
     "Models": ("train", "pause", "evaluate", "compare", "export"),
     "Images": ("sample", "refine", "edit", "use", "verify", "replay"),
-    "Workspace": ("list", "keys"),
+    "Workspace": ("list", "card", "keys"),
 }
 """The order in which help and documents show the verbs; verbs that are not named here come last, under "More"."""
 

@@ -78,6 +78,7 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
     from maquette.engine.start import Wish, dataset_facts, start
     from maquette.engine.train import train as steps
     from maquette.store.run import Run
+    from maquette.trust.cards import refresh
 
     wish = Wish(
         family=request.family,
@@ -107,6 +108,9 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
         workspace.index.add_run(run)
         yield from _train(session, steps(session.trainer, run, name=session.name, every=request.save_every), asked)
     workspace.index.add_run(run)
+    trouble = refresh(run.path)
+    if trouble:
+        yield Warning(text=trouble)
     yield _result(session, workspace)
 
 
