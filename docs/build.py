@@ -1,6 +1,6 @@
 """Makes the documents: the reference from the code, the pages in site/ from the documents, and checks every link.
 
-python docs/build.py              all three
+python docs/build.py              all of it, with the sheets of ops
 python docs/build.py reference    the reference alone
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import html
 import re
+import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from maquette.core.settings import Described
 from maquette.faces import help
 from maquette.operations import operation as table
 from maquette.operations import schemas
+from maquette.refining import named, registry
+from maquette.refining.schema import OP_KINDS
 
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference.md"
@@ -41,6 +44,12 @@ def reference() -> str:
         "## Families",
         "`--set` settings shape the model when it is trained; dials are options of `maquette sample`.",
         *_families(),
+        "## Ops",
+        "What `maquette refine --with` takes: the name of an op, then its dials as NAME=VALUE. Every op also takes "
+        "`strength`, from 0 (nothing happens) to 1. How they look: [refining](guide/refine.md).",
+        *_ops(),
+        "## Recipes",
+        _table(("recipe", "what it is for"), [(f"`{name}`", named.shipped(name).about) for name in named.names()]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -74,6 +83,24 @@ def _families() -> Iterator[str]:
         rows = [(f"`--set {s.name}={help.form(s)}`", help.sentence(s)) for s in schema.settings]
         rows += [(f"`{help.option(s)}` (dial)", help.sentence(s)) for s in schema.dials]
         yield _table(("setting or dial", "what it is"), rows)
+
+
+def _ops() -> Iterator[str]:
+    for kind in OP_KINDS:
+        rows = []
+        for schema in registry.schemas().values():
+            if schema.kind == kind:
+                dials = [f"`{dial.name}` {help.sentence(dial.described())}" for dial in schema.dials]
+                rows.append((f"`{schema.name}`", f"{schema.summary} " + "; ".join(dials)))
+        if rows:
+            yield f"### {_KINDS[kind]}"
+            yield _table(("op", "what it does, and its dials"), rows)
+
+
+_KINDS = {
+    "filter": "Filters", "effect": "Effects", "geometry": "Geometry", "colour": "Colour",
+    "segment": "Segmentation", "select": "Masks",
+}  # fmt: skip
 
 
 def _name(setting: Described) -> str:
@@ -139,6 +166,7 @@ def pages(site: Path) -> int:
     from markdown_it import MarkdownIt
 
     render = MarkdownIt("commonmark", {"html": False}).enable("table").render
+    shutil.copytree(ROOT / "docs" / "pictures", site / "docs" / "pictures", dirs_exist_ok=True)
     for document in documents():
         page = site / document.relative_to(ROOT).with_suffix(".html")
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -160,6 +188,10 @@ def main(words: list[str]) -> int:
     print(f"wrote {REFERENCE.relative_to(ROOT)}")
     if words == ["reference"]:
         return 0
+    sys.path.insert(0, str(ROOT / "docs"))
+    import sheet
+
+    print(f"drew {len(sheet.build())} sheets of ops in docs/pictures")
     for sentence in broken_links():
         print(sentence, file=sys.stderr)
     print(f"wrote {pages(ROOT / 'site')} pages; begin at {ROOT / 'site' / 'README.html'}")

@@ -19,8 +19,8 @@ DialKind = Literal[
 OpKind = Literal["filter", "effect", "geometry", "colour", "segment", "select"]
 OP_KINDS: tuple[OpKind, ...] = get_args(OpKind)
 _FORMS: Mapping[str, str] = {
-    "number": "X", "integer": "N", "switch": "yes|no", "text": "TEXT", "colour": "#RRGGBB",
-    "colours": "#RRGGBB:#RRGGBB", "numbers": "X:Y", "file": "FILE", "image": "FILE", "model": "RUN",
+    "number": "X", "integer": "N", "switch": "yes|no", "choice": "WORD", "text": "TEXT", "colour": "#RRGGBB",
+    "colours": "#RRGGBB:#RRGGBB", "numbers": "X:X:...", "file": "FILE", "image": "FILE", "model": "RUN",
 }  # fmt: skip
 _WORDS: Mapping[str, str] = {
     "number": "a number", "integer": "a whole number", "switch": "yes or no", "colour": "a colour such as #ff8800",
@@ -72,12 +72,13 @@ class DialSchema:
 
     def described(self) -> Described:
         """As a setting, for help and documents."""
+        several = ":".join("X" * self.count) if self.kind == "numbers" and self.count else ""
         kinds: dict[str, SettingKind] = {"number": "number", "integer": "integer", "switch": "switch"}
         return Described(
             name=self.parameter, option=self.name, kind=kinds.get(self.kind, "text"), help=self.help,
             default=join(self.default) if isinstance(self.default, (list, tuple)) else self.default,
             choices=self.choices, bounds=self.bounds, required=self.needed,
-            form=self.form or _FORMS.get(self.kind, "|".join(self.choices)),
+            form=self.form or several or _FORMS[self.kind],
         )  # fmt: skip
 
     def read(self, value: Any) -> Any:
