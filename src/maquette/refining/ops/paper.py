@@ -33,8 +33,8 @@ def even_light(
     small = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.float32).reshape(*size[::-1], -1)
     side = 2 * round(reach / step) + 1
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
-    small = cv2.medianBlur(small, 3).reshape(small.shape)  # a single bright speck is no paper
-    closed: NDArray[Any] = cv2.morphologyEx(small, cv2.MORPH_CLOSE, disc, borderType=cv2.BORDER_REPLICATE)
+    calm = cv2.medianBlur(small, 3).reshape(small.shape)  # a single bright speck is no paper
+    closed: NDArray[Any] = cv2.morphologyEx(calm, cv2.MORPH_CLOSE, disc, borderType=cv2.BORDER_REPLICATE)
     closed = cv2.GaussianBlur(closed, (0, 0), side / 4, borderType=cv2.BORDER_REPLICATE)
     paper = cv2.resize(closed, (width, height), interpolation=cv2.INTER_LINEAR).reshape(image.shape)
     return np.asarray(np.clip(image * np.float32(white) / np.maximum(paper, np.float32(0.02)), 0, 1), np.float32)
