@@ -45,7 +45,7 @@ def reference() -> str:
         "`--set` settings shape the model when it is trained; dials are options of `maquette sample`.",
         *_families(),
         "## Ops",
-        "What `maquette refine --with` takes: the name of an op, then its dials as NAME=VALUE. Every op also takes "
+        "What `--with` of `refine` takes: the name of an op, then its dials as NAME=VALUE. Every op also takes "
         "`strength`, from 0 (nothing happens) to 1. How they look: [refining](guide/refine.md).",
         *_ops(),
         "## Recipes",
