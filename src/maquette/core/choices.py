@@ -14,3 +14,7 @@ Scale = Literal["nano", "micro", "small", "base"]
 SCALES: tuple[Scale, ...] = get_args(Scale)
 Format = Literal["png", "jpeg", "webp", "avif", "tiff"]
 FORMATS: tuple[Format, ...] = get_args(Format)
+Position = Literal["centre", "salient"]
+POSITIONS: tuple[Position, ...] = get_args(Position)
+Frames = Literal["auto", "first", "all", "scenes", "sequences"]
+FRAMES: tuple[Frames, ...] = get_args(Frames)

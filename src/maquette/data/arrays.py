@@ -92,12 +92,17 @@ class Map:
         return rows
 
 
+def head_length(dtype: np.dtype[Any] | None) -> int:
+    """How long the head of an array file is that this program writes."""
+    return 0 if dtype is None else 128 if dtype.fields is None else 512
+
+
 class Stream:
     """A file that is written in pieces and hashed on the way; arrays get their header at the end."""
 
     def __init__(self, path: Path, dtype: np.dtype[Any] | None) -> None:
         self._dtype = dtype
-        self._head = 128 if dtype is None or dtype.fields is None else 512
+        self._head = head_length(dtype)
         self._digest = hashlib.blake2b(digest_size=32)
         self._stream = open(path, "wb", buffering=1 << 20)  # noqa: SIM115 (closed by finish or close)
         if dtype is not None:
@@ -115,6 +120,14 @@ class Stream:
         self._digest.update(line)
         self._stream.write(line)
         return len(line)
+
+    def flush(self) -> None:
+        """Hand everything to the system: from then on a kill of this process takes nothing."""
+        self._stream.flush()
+
+    def digest(self) -> str:
+        """The digest of what was written so far."""
+        return self._digest.copy().hexdigest()
 
     def finish(self, shape: tuple[int, ...]) -> str:
         """Close the file, whole and on the disk; returns the digest of its content."""

@@ -87,12 +87,25 @@ class Column:
         if len(self.different) < _MEMORY:
             self.different.add(text[: 4 * SHORT_WORD])
 
+    def merge(self, other: Column) -> None:
+        """Take over what was seen in another column that means the same."""
+        self.classes += tuple(name for name in other.classes if name not in self.classes)
+        self.picture |= other.picture
+        for name in ("seen", "numbers", "whole", "truths", "words", "others", "letters"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.longest = max(self.longest, other.longest)
+        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.different |= other.different
+
     def decide(self) -> None:
         """Choose the kind of condition, or say why there is none."""
         self.kind, self.why_not = self._kind(self.name.lower())
         if self.kind == "label" and not self.classes and self.words and self.numbers * 10 >= self.seen * 9:
             # A stray word among numbered labels is a mistake, not a label.
             self.different = {word for word in self.different if _number(word) is not None}
+        if self.kind == "label" and self.classes:  # Another source may know labels that this one has no number for.
+            more = (word for word in self.different if word not in self.classes and _number(word) is None)
+            self.classes += tuple(sorted(more))
         if self.kind == "label":
             count = len(self.classes or self.different)
             if count > MOST_CLASSES:
@@ -175,17 +188,39 @@ class Columns:
     def __init__(self) -> None:
         self._columns: dict[str, Column] = {}
         self.names: dict[str, str] = {}
-        """Column -> name of its condition."""
+        """Column -> name of its condition. Columns of several sources that mean the same lead to one."""
+        self._apart: set[str] = set()
+        """Columns that stand beside another one of the same meaning, so that they are not one."""
 
     def expect(self, names: Mapping[str, tuple[str, ...]], pictures: Iterable[str]) -> None:
         """Take over what a source knows about its columns."""
         for name, classes in names.items():
-            self._columns.setdefault(name, Column(name)).classes = classes
+            column = self._columns.setdefault(name, Column(name))
+            column.classes += tuple(word for word in classes if word not in column.classes)
         for name in pictures:
             self._columns.setdefault(name, Column(name)).picture = True
 
+    def adopt(self, column: Column) -> None:
+        """Take over a column that was looked at elsewhere."""
+        if column.name in self._columns:
+            self._columns[column.name].merge(column)
+        else:
+            self._columns[column.name] = column
+
+    def seen(self) -> list[str]:
+        """The names of all columns."""
+        return list(self._columns)
+
+    def leave_out(self, name: str) -> None:
+        """Forget a column."""
+        self._columns.pop(name, None)
+
     def see(self, said: Mapping[str, Any]) -> None:
         """Take note of one row."""
+        for group in (LABELS, TEXTS):
+            beside = [name for name in said if name.lower() in group and said[name] is not None]
+            if len(beside) > 1:
+                self._apart.update(beside)
         for name, value in said.items():
             column = self._columns.get(name)
             if column is None:
@@ -194,6 +229,7 @@ class Columns:
 
     def decide(self) -> Iterator[str]:
         """Choose conditions; yields one sentence for each column that is left out."""
+        alike = self._join()
         for name, column in self._columns.items():
             if name.lower() in IGNORED:
                 continue
@@ -202,17 +238,35 @@ class Columns:
                 yield f"the column {name!r} is left out: {column.why_not}"
             else:
                 self.names[name] = self._free(column, name)
+        for name, other in alike.items():
+            self._columns[name] = self._columns[other]
+            if other in self.names:
+                self.names[name] = self.names[other]
+
+    def _join(self) -> dict[str, str]:
+        """Make one of columns that mean the same in different sources, such as text and caption."""
+        alike: dict[str, str] = {}
+        for group in (LABELS, TEXTS):
+            same = [name for name in self._columns if name.lower() in group and name not in self._apart]
+            for name in same[1:]:
+                self._columns[same[0]].merge(self._columns.pop(name))
+                alike[name] = same[0]
+        return alike
 
     def specs(self, mode: Mode) -> tuple[ConditionSpec, ...]:
         """The conditions, labels first, then texts, then the others."""
         order: list[Kind] = ["label", "text", "number", "map", "image"]
-        specs = [self._columns[column].spec(name, mode) for column, name in self.names.items()]
+        different = {name: column for column, name in reversed(self.names.items())}
+        specs = [self._columns[column].spec(name, mode) for name, column in reversed(different.items())]
         return tuple(sorted(specs, key=lambda spec: order.index(spec.kind)))
 
     def read(self, said: Mapping[str, Any]) -> dict[str, Any]:
         """Values of the flat conditions by name; `Unfit` if one is of another kind."""
-        flat = {c: name for c, name in self.names.items() if self._columns[c].kind not in ("image", "map")}
-        return {name: self._columns[column].read(said.get(column)) for column, name in flat.items()}
+        found: dict[str, Any] = {}
+        for column, name in self.names.items():
+            if self._columns[column].kind not in ("image", "map") and found.get(name) is None:
+                found[name] = self._columns[column].read(said.get(column))
+        return found
 
     def pictures(self) -> dict[str, str]:
         """Columns that name or hold further images, and the names of their conditions."""

@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import glob
 import hashlib
 import json
 import os
@@ -36,6 +35,7 @@ from maquette.core.files import sync_folder
 from maquette.core.spec import DataSpec
 from maquette.data.arrays import Map, Stream, damaged, digest_file
 from maquette.data.origin import ORIGIN
+from maquette.data.unfinished import ACTIVE, Journal, put_in_place, recover, remove_stale
 
 VERSION = 1
 Part = Literal["train", "held-out"]
@@ -162,7 +162,8 @@ class Dataset:
 class Writer:
     """Builds a dataset piece by piece in constant memory. Until `finish` there is no dataset, only a hidden folder.
 
-    Use it as a context: leaving it without `finish` removes everything.
+    Use it as a context: leaving it without `finish` removes everything. Only when somebody stopped the work (Ctrl-C, a
+    kill) what was written so far stays in the hidden folder, so that the same command can go on from there.
     """
 
     def __init__(
@@ -172,30 +173,38 @@ class Writer:
         *,
         settings: Mapping[str, Any],
         licences: Mapping[str, str] | None = None,
+        replace: bool = False,
+        keep: Path | None = None,
     ) -> None:
+        """`replace`: a dataset that is there stays until this one is whole. `keep`: an unfinished one that is used."""
         self.to, self.spec, self.count = Path(to), spec, 0
         self.settings, self.licences = dict(settings), dict(licences or {})
         for condition in spec.conditions:
             if not _NAME.fullmatch(condition.name):
                 raise DataError(f"{condition.name!r} cannot be the name of a condition", do="use letters, digits and _")
-        if self.to.exists():
+        if self.to.exists() and not replace:
             raise DataError("it exists already", where=self.to, do="choose another name or remove it first")
         self._partial = self.to.with_name(f".{self.to.name}.{os.getpid()}.{secrets.token_hex(4)}.partial")
+        ACTIVE.add(self._partial.name)
         self._streams: dict[str, Stream] = {}
         self._offset = 0
         with self._writing():
-            remove_stale(self.to)
+            remove_stale(self.to, keep)
             (self._partial / "conditions").mkdir(parents=True)
             for file, (_, dtype) in layout(spec, 0).items():
                 self._streams[file] = Stream(self._partial / file, dtype)
             for file in _RECORDS:
                 self._streams[file] = Stream(self._partial / file, None)
+            self._journal = Journal.start(self._partial, spec, self.settings)
 
     def __enter__(self) -> Writer:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self.abandon()
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, (KeyboardInterrupt, GeneratorExit)) and self.count:
+            self._close()
+        else:
+            self.abandon()
 
     def append(
         self,
@@ -221,7 +230,8 @@ class Writer:
             for item in items:
                 self._streams["offsets.npy"].write(np.array(self._offset, np.int64))
                 self._offset += self._streams["items.jsonl"].write_line(item)
-        self.count += len(items)
+            self.count += len(items)
+            self._journal.note(self.count, self._offset, self._streams)
 
     def set_aside(self, path: str, reason: str) -> None:
         """Note that something was left out, and why."""
@@ -256,16 +266,22 @@ class Writer:
                 records[file] = self._streams[file].finish(())
             self._describe(arrays, records)
             sync_folder(self._partial / "conditions")
+            self._journal.remove()
             sync_folder(self._partial)
-            os.rename(self._partial, self.to)
-            sync_folder(self.to.absolute().parent)
+            put_in_place(self._partial, self.to)
+            self._close()
+            remove_stale(self.to)
         return Dataset.open(self.to)
 
     def abandon(self) -> None:
         """Remove what was written so far. Does nothing after `finish`."""
+        self._close()
+        shutil.rmtree(self._partial, ignore_errors=True)
+
+    def _close(self) -> None:
         for stream in self._streams.values():
             stream.close()
-        shutil.rmtree(self._partial, ignore_errors=True)
+        ACTIVE.discard(self._partial.name)
 
     def _describe(self, arrays: Mapping[str, str], records: Mapping[str, str]) -> None:
         description = {
@@ -292,6 +308,8 @@ class Writer:
                 where=self.to,
                 do="free some space or choose another place",
             ) from None
+        except (KeyboardInterrupt, GeneratorExit):
+            raise
         except BaseException:
             self.abandon()
             raise
@@ -318,35 +336,23 @@ def digest_of(spec: DataSpec, count: int, arrays: Mapping[str, str]) -> str:
     return hashlib.blake2b(json.dumps(content, sort_keys=True).encode(), digest_size=32).hexdigest()
 
 
-def already(to: str | os.PathLike[str], settings: Mapping[str, Any]) -> Dataset | None:
-    """The dataset at that place if it was made with exactly these settings; fails if something else is there."""
+def existing(to: str | os.PathLike[str]) -> Dataset | None:
+    """The dataset at that place, if there is one; fails if something else is there."""
+    recover(Path(to))
     if not os.path.lexists(to):
         return None
-    data = Dataset.open(to) if (Path(to) / "dataset.json").is_file() else None
-    if data is None or data.description["settings"] != json.loads(json.dumps(settings)):
-        what = "something else" if data is None else "a dataset of other sources or settings"
-        raise DataError(f"{what} is here already", where=Path(to), do="choose another name or remove it first")
+    if not (Path(to) / "dataset.json").is_file():
+        raise DataError("something else is here already", where=Path(to), do="choose another name or remove it first")
+    return Dataset.open(to)
+
+
+def already(to: str | os.PathLike[str], settings: Mapping[str, Any]) -> Dataset | None:
+    """The dataset at that place if it was made with exactly these settings; fails if something else is there."""
+    data = existing(to)
+    if data is not None and data.description["settings"] != json.loads(json.dumps(settings)):
+        do = "choose another name or remove it first"
+        raise DataError("a dataset of other sources or settings is here already", where=Path(to), do=do)
     return data
-
-
-def remove_stale(to: Path) -> None:
-    """Remove what a killed writer of the same dataset left behind."""
-    for folder in to.absolute().parent.glob(f".{glob.escape(to.name)}.*.*.partial"):
-        pid = folder.name.split(".")[-3]
-        if pid.isdigit() and not _alive(int(pid)):
-            shutil.rmtree(folder, ignore_errors=True)
-
-
-def _alive(pid: int) -> bool:
-    if os.name == "nt":
-        return True  # There, no signal is harmless enough to ask with.
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def _file(condition: str) -> str:

@@ -18,14 +18,13 @@ import math
 import os
 import queue
 import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +32,7 @@ from numpy.typing import NDArray
 from maquette.core.errors import DataError
 from maquette.data.limits import Limits
 from maquette.data.shape import Form
-from maquette.data.worker import read_message, write_message
+from maquette.data.worker import command, read_message, write_message
 
 _START_SECONDS = 60.0
 _STARTS = 5
@@ -79,7 +78,7 @@ class _Chunk:
     """Some files that one worker is given at once, and what became of them, handed over piece by piece."""
 
     def __init__(self) -> None:
-        self.tasks: list[Task] = []
+        self.tasks: list[Task | None] = []
         self.seconds = 0.0
         self._pieces: queue.Queue[list[Outcome] | None] = queue.Queue(_HOLD_PIECES)
         self._piece: list[Outcome] = []
@@ -149,13 +148,16 @@ class Decoder:
         for line in self._lines:
             line.end()
 
-    def decode(self, tasks: Iterable[Task]) -> Iterator[Outcome]:
-        """One outcome for each task, in order. Only a few chunks of tasks are taken ahead."""
+    def decode(self, tasks: Iterable[Task | None]) -> Iterator[Outcome]:
+        """The outcomes of each task, in order. Only a few chunks of tasks are taken ahead.
+
+        None stands for a file that needs no decoding: it gets an empty outcome in its place.
+        """
         ahead: deque[_Chunk] = deque()
         chunk, size, most = _Chunk(), 0, 8
         for task in tasks:
             chunk.tasks.append(task)
-            size += len(task.content) if isinstance(task.content, bytes) else 0
+            size += len(task.content) if task is not None and isinstance(task.content, bytes) else 0
             if len(chunk.tasks) < most and size < _CHUNK_BYTES:
                 continue
             self._waiting.put(chunk)
@@ -186,9 +188,14 @@ class Decoder:
         at = given = 0  # The file that is being decoded, and how many of its images have come.
         suspect = False  # Whether a worker died at this file: then it is tried alone, once.
         while at < len(chunk.tasks):
+            run = list(itertools.takewhile(lambda task: task is not None, chunk.tasks[at:]))
+            if not run:
+                chunk.add(Outcome(), self._closed)
+                at += 1
+                continue
             before = (at, given)
             try:
-                for outcome in line.decode(chunk.tasks[at : at + 1] if suspect else chunk.tasks[at:], given):
+                for outcome in line.decode(cast("list[Task]", run[:1] if suspect else run), given):
                     chunk.add(outcome, self._closed)
                     at, given = (at + 1, 0) if outcome.last else (at, given + 1)
                 suspect = False
@@ -313,17 +320,10 @@ class _Line:
         )
 
     def _start(self) -> subprocess.Popen[bytes] | None:
-        # A command of its own, not multiprocessing: that would run the caller's script again.
-        root = str(Path(__file__).resolve().parents[2])
-        # The same code as here, whatever else is installed; but no installed package hides Python's own modules.
-        command = (
-            "import sys; p = sys.path; at = next((k for k, x in enumerate(p) if x.endswith('-packages')), len(p));"
-            f" p.insert(at, {root!r}); from maquette.data.worker import main; main()"
-        )
         quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         self._late = False
         process = self._process = subprocess.Popen(
-            [sys.executable, "-P", "-c", command],
+            command("maquette.data.worker"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -7,11 +7,12 @@ decoded in bounded workers and written as they come. Memory stays the same howev
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 import time
 from collections import Counter, deque
 from collections.abc import Generator, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,90 +20,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maquette.core import image as images
-from maquette.core.condition import ConditionSpec
 from maquette.core.errors import DataError, UsageError
 from maquette.core.event import Event, Note, Progress, Result, Warning
-from maquette.core.image import MODES, Mode
+from maquette.core.image import Mode
 from maquette.core.spec import DataSpec
-from maquette.data import origin
-from maquette.data.columns import Columns, Unfit
-from maquette.data.dataset import Dataset, Writer, already
-from maquette.data.decode import Decoder, Outcome, Task
+from maquette.data.columns import Unfit
+from maquette.data.dataset import Dataset, Writer
+from maquette.data.decode import Decoder, Task
+from maquette.data.item import Item
 from maquette.data.parts import Tally, divide
-from maquette.data.shape import FITS, SMALLS, Fit, Form, Small
-from maquette.data.source import Entry, Source, open_source
+from maquette.data.plan import Plan, Settings, parse_size
+from maquette.data.previous import Previous, key_of, unfinished
+from maquette.data.reader import Reader
+from maquette.data.remarks import remarks
+from maquette.data.source import Entry, Source, open_source, peek
+from maquette.data.survey import Labels, Survey
+
+__all__ = ["Settings", "ingest", "parse_size"]
 
 _TELL_EVERY = 0.25
-_PIECE_BYTES = 8 << 20
+_PIECE_BYTES, _PIECE_SECONDS = 8 << 20, 5.0
+"""Images are written in pieces of so many bytes, or after so many seconds: what a kill can cost."""
 _SAMPLE = 128
+_GONE = ("it cannot be read (no such file", "it cannot be read (input/output", "it cannot be read (stale")
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings:
-    """How files become a dataset."""
+def ingest(
+    sources: Sequence[str | Path], to: str | Path, *, settings: Settings | None = None, add: bool = False
+) -> Iterator[Event]:
+    """Make a dataset of these sources. The last event is the `Result`, whose value is the dataset.
 
-    width: int = 64
-    height: int = 64
-    mode: str = "auto"
-    """`auto`: as the files are."""
-    fit: str = "crop"
-    small: str = "set-aside"
-    held_out: float = 0.1
-    seed: int = 0
-    workers: int | None = None
-
-    def __post_init__(self) -> None:
-        DataSpec(height=self.height, width=self.width)
-        words: dict[str, tuple[str, ...]] = {"mode": ("auto", *MODES), "fit": FITS, "small": SMALLS}
-        for name, choices in words.items():
-            value = getattr(self, name)
-            if value not in choices:
-                raise UsageError(f"{name} = {value!r} is not possible", do=f"there are: {', '.join(choices)}")
-        if not 0 <= self.held_out <= 0.9:
-            raise UsageError(f"a held-out share of {self.held_out:g} is not possible", do="give 0 to 0.9")
-        if self.workers is not None and not 1 <= self.workers <= 256:
-            raise UsageError(f"{self.workers} workers are not possible", do="give 1 to 256")
-
-
-def parse_size(text: str | int) -> tuple[int, int]:
-    """Width and height of a size such as `64` or `96x64`; both are multiples of 8."""
-    match = re.fullmatch(r"(\d{1,6})(?:[xX×](\d{1,6}))?", str(text).strip())
-    if match is None:
-        raise UsageError(f"{text!r} is not a size", do="write for example 64, or 96x64 for width x height")
-    width, height = int(match[1]), int(match[2] or match[1])
-    try:
-        DataSpec(height=height, width=width)
-    except DataError as error:
-        raise UsageError(error.what, do=error.do) from None
-    return width, height
-
-
-def ingest(sources: Sequence[str | Path], to: str | Path, *, settings: Settings | None = None) -> Iterator[Event]:
-    """Make a dataset of these sources. The last event is the `Result`, whose value is the dataset."""
-    chosen = settings or Settings()
+    Where it is there already, made in the same way, only what is new is read. With `add`, the sources come to those
+    that it was made of.
+    """
     if not sources:
-        raise UsageError("there is nothing to ingest", do="give a folder, an image or a Parquet file")
-    opened = [open_source(source) for source in sources]
-    record = {
-        "sources": [str(source) for source in sources], "fingerprints": [source.fingerprint() for source in opened],
-        "width": chosen.width, "height": chosen.height, "mode": chosen.mode, "fit": chosen.fit,
-        "small": chosen.small, "held_out": chosen.held_out, "seed": chosen.seed,
-    }  # fmt: skip
-    made = already(to, record)
-    if made is not None:
-        yield Note(text=f"{made.path} is up to date: the same sources and settings made it")
-        yield Result(verb="ingest", facts=made.facts(), value=made)
-        return
-    yield from _Ingest(opened, Path(to), chosen, record).run()
+        raise UsageError("there is nothing to ingest", do="give a folder, an image, an archive or a Parquet file")
+    with Reader() as reader:
+        opened = [open_source(source, reader) for source in sources]
+        plan = Plan.make(opened, Path(to), settings or Settings(), add)
+        if plan.up_to_date is not None:
+            yield Note(text=f"{plan.up_to_date.path} is up to date: the same sources and settings made it")
+            yield Result(verb="ingest", facts=plan.up_to_date.facts(), value=plan.up_to_date)
+            return
+        yield from _Ingest(opened, plan).run()
 
 
 class _Ingest:
     """One run of `ingest`."""
 
-    def __init__(self, sources: Sequence[Source], to: Path, settings: Settings, record: dict[str, Any]) -> None:
-        self.sources, self.to, self.settings, self.record = sources, to, settings, record
-        self.columns = Columns()
-        self.total = 0
+    def __init__(self, sources: Sequence[Source], plan: Plan) -> None:
+        self.sources, self.plan, self.settings = sources, plan, plan.settings
+        self.survey = Survey(sources, cast(Labels, self.settings.labels))
         self.began = self.told = time.monotonic()
         self.reasons: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
@@ -110,50 +78,59 @@ class _Ingest:
         self.tally = Tally()
         self.highest: dict[str, int] = {}
         """The highest class seen in each map."""
+        self.reused = self.burned = self.askew = self.seen = self.goal = 0
 
     def run(self) -> Iterator[Event]:
-        yield from self._survey()
-        with Decoder(self.settings.workers) as decoder:
-            if self.settings.mode == "auto":
+        yield from self._look()
+        plan, columns = self.plan, self.survey.columns
+        previous = None if plan.dataset is None else Previous.of_dataset(plan.dataset)
+        with Decoder(self.settings.workers, plan.limits) as decoder:
+            if plan.dataset is not None:
+                mode = plan.dataset.spec.mode
+            elif self.settings.mode == "auto":
                 mode = yield from self._choose_mode(decoder)
             else:
                 mode = cast(Mode, self.settings.mode)
-            spec = DataSpec(
-                height=self.settings.height, width=self.settings.width, mode=mode, conditions=self.columns.specs(mode)
-            )
+            spec = plan.spec(mode, columns)
+            record = plan.record(self.survey.private)
+            if previous is None:
+                previous = unfinished(plan.to, record)
+                if previous is not None:
+                    yield Note(text=f"going on from {previous.count:,} images that a stopped ingest has read")
             licences = {name: text for source in self.sources for name, text in source.licences().items()}
-            with Writer(self.to, spec, settings=self.record, licences=licences) as writer:
-                yield from self._fill(writer, decoder)
+            replaces, keep = plan.dataset is not None, previous.folder if previous else None
+            with Writer(plan.to, spec, settings=record, licences=licences, replace=replaces, keep=keep) as writer:
+                yield from self._fill(writer, decoder, previous)
                 if not writer.count:
                     raise self._nothing()
                 parts, groups, moved = divide(self.tally, self.settings.held_out, self.settings.seed)
                 data = writer.finish(parts, groups, spec=self._final(spec))
         if moved:
             yield Warning(text=f"{moved} held-out images are copies of images to train on; they are trained on now")
-        yield from self._remarks(data)
-        yield Result(verb="ingest", facts=data.facts(), value=data)
+        yield from remarks(data, self.tally)
+        yield from self._told_about_files(data)
+        yield Result(verb="ingest", facts=self._facts(data), value=data)
 
-    def _survey(self) -> Iterator[Event]:
+    def _look(self) -> Iterator[Event]:
         """Count the files and look at what is said about them."""
-        for source in self.sources:
-            self.columns.expect(source.names, source.pictures)
-        for source in self.sources:
-            for entry in source.entries(content=False):
-                self.total += 1
-                if not entry.trouble:
-                    self.columns.see(entry.said)
-                if self._due():
-                    yield self._progress(self.total, None, "files found")
-        if not self.total:
+        survey = self.survey
+        for count in survey.look():
+            if self._due():
+                yield self._progress(count, None, "files found")
+        if not survey.total:
             where = ", ".join(source.where for source in self.sources)
             raise DataError("there are no files in it", where=where, do="give a folder that holds images")
-        for text in self.columns.decide():
+        if self.plan.kept is not None:
+            for said in self.plan.kept_values():
+                survey.columns.see(said)
+        self.plan.expect(survey.columns)
+        for text in (*survey.decide(), *survey.notes()):
             yield Note(text=text)
-        yield Note(text=f"{self.total:,} files found")
+        yield Note(text=f"{survey.total:,} files found")
 
     def _choose_mode(self, decoder: Decoder) -> Generator[Event, None, Mode]:
         """The mode that suits a sample of the files."""
-        form = Form(width=self.settings.width, height=self.settings.height, mode="auto", fit="crop", small="enlarge")
+        form = replace(self.plan.form("auto"), fit="crop", small="enlarge", crops=1, frames="first", position="centre")
         each = -(-_SAMPLE // len(self.sources))
         entries = (entry for source in self.sources for entry in source.sample(each))
         tasks = (Task(content=e.content, form=form) for e in entries if e.content is not None and not e.trouble)
@@ -171,100 +148,148 @@ class _Ingest:
             yield Note(text=f"mode {mode}: {why} (--mode chooses another)")
         return cast(Mode, mode)
 
-    def _fill(self, writer: Writer, decoder: Decoder) -> Iterator[Event]:
+    def _fill(self, writer: Writer, decoder: Decoder, previous: Previous | None) -> Iterator[Event]:
         """Decode everything and write what can be kept."""
         spec = writer.spec
-        most = max(1, _PIECE_BYTES // (spec.height * spec.width * 4))
-        kept: list[_Item] = []
-        for number, item in enumerate(self._items(spec, decoder), 1):
+        frames = sum(c.length for c in spec.conditions if c.kind == "frames")
+        most = max(1, _PIECE_BYTES // (spec.height * spec.width * 4 * (1 + frames)))
+        kept: list[Item] = []
+        written = time.monotonic()
+        for item in self._all(spec, decoder, previous):
             if item.reason:
                 self._set_aside(writer, item)
             else:
                 kept.append(item)
-                self.tally.add(hashlib.blake2b(item.images[0].tobytes(), digest_size=8).digest(), item.entry.part)
-            if len(kept) >= most:
+                digest = hashlib.blake2b(item.images[""].tobytes(), digest_size=8).digest()
+                self.tally.add(digest, item.part, item.clip, item.kept)
+            if len(kept) >= most or (kept and time.monotonic() - written > _PIECE_SECONDS):
                 self._write(writer, kept)
-                kept = []
-            if self._due() or number == self.total:
+                kept, written = [], time.monotonic()
+            if self._due():
                 done = writer.count + len(kept)
-                yield self._progress(number, self.total, "images", kept=done, set_aside=self.reasons.total())
+                yield self._progress(self.seen, self.goal, "images", kept=done, set_aside=self.reasons.total())
         if kept:
             self._write(writer, kept)
+        changed = self.plan.changed(self.sources) if self.seen != self.goal else ""
+        if changed:  # Otherwise a file of many images turned out to be damaged somewhere.
+            raise DataError("files came or went while it was read", where=changed, do="run the same command again")
+        self.goal = self.seen
+        yield self._progress(self.seen, self.goal, "images", kept=writer.count, set_aside=self.reasons.total())
 
-    def _items(self, spec: DataSpec, decoder: Decoder) -> Iterator[_Item]:
+    def _all(self, spec: DataSpec, decoder: Decoder, previous: Previous | None) -> Iterator[Item]:
+        """What stays of a dataset that is added to, then every file with what became of it, in order."""
+        self.seen, self.goal = 0, self.survey.total
+        names = [c.name for c in spec.conditions if c.kind in ("image", "map", "frames")]
+        if self.plan.kept is not None:
+            self.goal += len(self.plan.kept)
+            for item in self.plan.kept_items(names):
+                self.seen += 1
+                yield item
+        if previous is not None and any(name not in [c.name for c in previous.spec.conditions] for name in names):
+            previous = None
+        yield from self._items(spec, decoder, previous, names)
+
+    def _items(self, spec: DataSpec, decoder: Decoder, previous: Previous | None, names: list[str]) -> Iterator[Item]:
         """Every entry with what became of it, in order."""
-        waiting: deque[_Item] = deque()
-        forms = {name: self._form(spec, spec.condition(name)) for name in self.columns.pictures().values()}
-        form = self._form(spec, None)
+        waiting: deque[Item] = deque()
+        forms = {name: self.plan.form(spec.mode, spec.condition(name)) for name in names if name != "frames"}
+        form = self.plan.form(spec.mode, None)
+        if forms:
+            form = replace(form, frames="first")
 
-        def tasks() -> Iterator[Task]:
+        def tasks() -> Iterator[Task | None]:
+            number = 0
             for place, source in enumerate(self.sources):
-                # With several folders, a path begins with the name of its own.
-                folder = len(self.sources) > 1 and Path(source.where).is_dir()
-                prefix = f"{Path(source.where).name}/" if folder else ""
                 for entry in source.entries():
-                    item = self._prepare(source, replace(entry, path=prefix + entry.path))
-                    item.source = place
+                    item = self._prepare(place, source, entry, number)
+                    item.known = not item.reason and previous is not None and len(previous.rows(item.key)) > 0
+                    number += 1
                     waiting.append(item)
+                    if item.known or not item.contents:
+                        yield None  # It keeps its place in the line.
+                        continue
                     for name, content in item.contents.items():
                         yield Task(content=content, form=forms[name] if name else form)
 
+        file = count = 0
         for outcome in decoder.decode(tasks()):
-            while not waiting[0].contents:
-                yield waiting.popleft()
-            item = waiting[0]
-            item.take(outcome)
-            if item.complete:
-                yield waiting.popleft()
-        yield from waiting
+            first = waiting[0]
+            if first.contents and not first.known and forms:
+                first.take(outcome)
+                if not first.complete:
+                    continue
+                yield self._checked(first)
+            elif first.contents and not first.known:
+                yield first.one_of_many(outcome, file, count)
+                count += 1
+                if not outcome.last:
+                    continue
+                file, count = file + 1, 0
+            elif first.known and previous is not None:
+                self.reused += 1
+                yield from first.again(previous, names)
+            else:
+                yield first
+            self.seen += 1
+            waiting.popleft()
 
-    def _prepare(self, source: Source, entry: Entry) -> _Item:
-        """What has to be decoded for an entry: the image under the name "", further pictures under theirs."""
-        item = _Item(entry, reason=entry.trouble)
+    def _prepare(self, place: int, source: Source, entry: Entry, number: int) -> Item:
+        """What has to be decoded for an entry."""
+        survey = self.survey
+        item = Item(survey.path(place, entry, number), place, survey.part(place, entry), reason=entry.trouble)
         if item.reason:
             return item
+        said = survey.said(place, entry)
         try:
-            item.values = self.columns.read(entry.said)
+            item.values = survey.columns.read(said)
         except Unfit as error:
             item.reason = str(error)
             return item
-        found: dict[str, bytes | Path | None] = {"": entry.content}
-        for column, name in self.columns.pictures().items():
-            said = entry.said.get(column)
-            found[name] = source.companion(said) if isinstance(said, str) else said
+        found: dict[str, bytes | Path | None] = {"": entry.content, **self.plan.further(source, entry)}
+        for column, name in survey.columns.pictures().items():
+            value = said.get(column)
+            if name not in found:
+                found[name] = source.companion(value) if isinstance(value, str) else value
         for name, content in found.items():
             if not isinstance(content, (bytes, Path)):
                 item.reason = f"it has no {name}" if name else "the row holds no image"
                 return item
         item.contents = cast("dict[str, bytes | Path]", found)
+        stamp = entry.stamp + "".join(peek(more)[1] for name, more in found.items() if name and isinstance(more, Path))
+        item.key = key_of(source.where, entry.path, stamp)
         return item
 
-    def _form(self, spec: DataSpec, condition: ConditionSpec | None) -> Form:
-        mode: Any = spec.mode if condition is None else "map" if condition.kind == "map" else condition.mode
-        fit, small = cast(Fit, self.settings.fit), cast(Small, self.settings.small)
-        return Form(width=spec.width, height=spec.height, mode=mode, fit=fit, small=small)
+    def _checked(self, item: Item) -> Item:
+        """Note pictures of one item whose shapes differ, so that they do not cover each other."""
+        if not item.reason and self.settings.fit != "stretch":
+            ratios = [width / height for width, height in item.shapes.values() if height]
+            self.askew += bool(ratios) and max(ratios) > 1.03 * min(ratios)
+        return item
 
-    def _set_aside(self, writer: Writer, item: _Item) -> None:
+    def _set_aside(self, writer: Writer, item: Item) -> None:
+        if item.reason.startswith(_GONE) and not os.path.exists(self.sources[item.source].where):
+            where = self.sources[item.source].where
+            raise DataError("it vanished while it was read", where=where, do="run the same command again")
         pattern = re.sub(r"\d+", "0", item.reason)
         self.reasons[pattern] += 1
         self.examples.setdefault(pattern, item.reason)
-        self.example = self.example or f"{item.entry.path}: {item.reason}"
-        writer.set_aside(item.entry.path, item.reason)
+        self.example = self.example or f"{item.path}: {item.reason}"
+        writer.set_aside(item.path, item.reason)
 
-    def _write(self, writer: Writer, kept: Sequence[_Item]) -> None:
-        spec, names = writer.spec, list(self.columns.pictures().values())
-        conditions = {
-            c.name: np.stack([c.encode(item.values[c.name]) for item in kept])
-            for c in spec.conditions
-            if c.name not in names
-        }
-        for place, name in enumerate(names, 1):
-            conditions[name] = np.stack([item.images[place] for item in kept])
-            if spec.condition(name).kind == "map":
-                self.highest[name] = max(self.highest.get(name, 0), int(conditions[name].max()))
-        origins = np.stack([origin.row(item.facts, source=item.source) for item in kept])
-        records = [item.record() for item in kept]
-        writer.append(np.stack([item.images[0] for item in kept]), conditions, records, origins)
+    def _write(self, writer: Writer, kept: Sequence[Item]) -> None:
+        spec = writer.spec
+        conditions: dict[str, NDArray[Any]] = {}
+        for c in spec.conditions:
+            if c.kind in ("image", "map", "frames"):
+                conditions[c.name] = np.stack([item.images[c.name] for item in kept])
+            else:
+                conditions[c.name] = np.stack([c.encode(item.values.get(c.name)) for item in kept])
+            if c.kind == "map":
+                self.highest[c.name] = max(self.highest.get(c.name, 0), int(conditions[c.name].max()))
+        origins = np.stack([item.origin for item in kept])
+        self.burned += int(np.count_nonzero(origins["traits"] & 128))
+        pixels = np.stack([item.images[""] for item in kept])
+        writer.append(pixels, conditions, [item.record() for item in kept], origins)
 
     def _final(self, spec: DataSpec) -> DataSpec:
         """The form with as many classes of each map as there are."""
@@ -273,25 +298,30 @@ class _Ingest:
         )
         return replace(spec, conditions=conditions)
 
-    def _remarks(self, data: Dataset) -> Iterator[Event]:
-        """What a person should know about the dataset that was made."""
-        count = len(data)
-        for condition in data.spec.conditions:
-            missing = data.missing(condition.name)
-            if missing:
-                yield Warning(text=f"{missing:,} of {count:,} images have no {condition.name}")
-            if condition.kind == "label":
-                values = data.conditions(np.arange(count), [condition.name])[condition.name]
-                there = np.bincount(values[values >= 0], minlength=len(condition.classes))
-                lost = [name for name, images in zip(condition.classes, there, strict=True) if not images]
-                if lost:
-                    yield Warning(text=f"no image is left with the {condition.name} {', '.join(lost[:5])}")
-        copies = count - (int(data.groups.max()) + 1)
-        if copies:
-            yield Note(text=f"{copies:,} images are exact copies of others; copies are never split between the parts")
-        aside = self.reasons.total()
+    def _told_about_files(self, data: Dataset) -> Iterator[Event]:
+        """What a person should know about the files."""
+        if self.plan.dataset is not None:
+            before = len(self.plan.kept or ()) or self.reused
+            yield Note(
+                text=f"{self.survey.total - self.reused:,} files were new; {before:,} were known and not read again"
+            )
+        if self.askew:
+            yield Warning(text=f"{self.askew:,} images have another shape than their pictures; they may not cover them")
+        if self.burned:
+            yield Warning(
+                text=f"{self.burned:,} images may have names or dates burned into their pixels (by what their DICOM"
+                " files say); nothing in the pixels was changed, so look at them before anything is shared"
+            )
+        aside, total = self.reasons.total(), self.goal
         if aside:
-            yield Warning(text=f"{aside:,} of {self.total:,} files were set aside ({self._why()})")
+            yield Warning(text=f"{aside:,} of {total:,} files were set aside ({self._why()})")
+
+    def _facts(self, data: Dataset) -> dict[str, Any]:
+        return {
+            **data.facts(),
+            "new": self.survey.total - self.reused,
+            "known": self.reused + len(self.plan.kept or ()),
+        }
 
     def _why(self) -> str:
         """The three most common reasons, each by an example."""
@@ -301,7 +331,7 @@ class _Ingest:
     def _nothing(self) -> DataError:
         small = any("is smaller than" in reason for reason in self.reasons)
         return DataError(
-            f"none of the {self.total:,} files can be used (for example {self.example})",
+            f"none of the {self.survey.total:,} files can be used (for example {self.example})",
             where=", ".join(source.where for source in self.sources),
             do="choose a smaller --size, or --small enlarge" if small else "give a folder that holds images",
         )
@@ -317,41 +347,6 @@ class _Ingest:
         seconds = time.monotonic() - self.began
         eta = None if total is None else seconds * (total - done) / max(1, done)
         return Progress(verb="ingest", done=done, total=total, unit=unit, seconds=seconds, eta=eta, numbers=numbers)
-
-
-@dataclass
-class _Item:
-    """One entry on its way: what is said about it, what is to be decoded, and what was."""
-
-    entry: Entry
-    reason: str = ""
-    values: dict[str, Any] = field(default_factory=dict)
-    contents: dict[str, bytes | Path] = field(default_factory=dict)
-    images: list[NDArray[Any]] = field(default_factory=list)
-    digest: str = ""
-    facts: tuple[Any, ...] = ()
-    source: int = 0
-    answers: int = 0
-
-    @property
-    def complete(self) -> bool:
-        """Whether all its files have had their outcome."""
-        return self.answers == len(self.contents)
-
-    def take(self, outcome: Outcome) -> None:
-        """The outcome of its next file."""
-        name = list(self.contents)[self.answers]
-        self.answers += 1
-        if outcome.image is None:
-            self.reason = self.reason or (f"its {name}: {outcome.reason}" if name else outcome.reason)
-        else:
-            self.images.append(outcome.image)
-            self.digest = self.digest or outcome.digest
-            self.facts = self.facts or outcome.facts
-
-    def record(self) -> dict[str, Any]:
-        """What the dataset remembers about where the image came from."""
-        return {"path": self.entry.path, "digest": self.digest, "conditions": self.values}
 
 
 def _look(image: NDArray[Any]) -> Mode:

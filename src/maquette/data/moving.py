@@ -17,7 +17,7 @@ from maquette.data.shape import Form
 if TYPE_CHECKING:
     from maquette.data.picture import Shot
 
-_CUT = 0.35
+CUT = 0.35
 """From this difference on (0 to 1), two frames belong to different scenes."""
 
 
@@ -26,16 +26,19 @@ def animated(picture: Any, form: Form, limits: Limits) -> Iterator[Any]:
     check_count(picture, limits)
     if getattr(picture, "n_frames", 1) == 1 and form.frames == "sequences":
         raise Refused(f"it holds one image; a sequence needs {form.past + 1}")
+    if getattr(picture, "n_frames", 1) == 1:
+        yield picture
+        return
     last = None
-    for number in range(getattr(picture, "n_frames", 1)):
+    for number in range(picture.n_frames):
         picture.seek(number)
         # A frame is drawn over the one before it, so each is handed on as a copy of the whole.
         frame = picture.copy()
         frame.format, frame.info = picture.format, dict(picture.info)
-        frame.is_animated = True
+        frame.is_animated = picture.is_animated
         if form.frames == "scenes":
             look = glance(frame)
-            if last is not None and difference(last, look) < _CUT:
+            if last is not None and difference(last, look) < CUT:
                 last = look
                 continue
             last = look

@@ -13,16 +13,24 @@ _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
 class Tally:
-    """The digest of every image's pixels, and the part its source wants it in: nine bytes an image."""
+    """The digest of every image's pixels, the part its source wants it in, and what it was cut from: few bytes each."""
 
     def __init__(self) -> None:
         self._digests = array("Q")
         self._parts = array("b")
+        self._kept = array("b")
+        self._clips = array("Q")
 
-    def add(self, digest: bytes, part: Part | None) -> None:
-        """Note one image; `digest` has 8 bytes."""
+    def add(self, digest: bytes, part: Part | None, clip: int = 0, kept: Part | None = None) -> None:
+        """Note one image; `digest` has 8 bytes.
+
+        Images of one `clip` (not 0) belong together, as frames of a scene and crops of a picture do. `kept` is the
+        part that it has had in the dataset before.
+        """
         self._digests.append(int.from_bytes(digest, "little"))
         self._parts.append(-1 if part is None else PARTS.index(part))
+        self._kept.append(-1 if kept is None else PARTS.index(kept))
+        self._clips.append(clip)
 
     @property
     def digests(self) -> NDArray[np.uint64]:
@@ -34,6 +42,16 @@ class Tally:
         """0 train, 1 held out, -1 not said."""
         return np.array(self._parts, np.int8)
 
+    @property
+    def kept(self) -> NDArray[np.int8]:
+        """The part before: 0 train, 1 held out, -1 none."""
+        return np.array(self._kept, np.int8)
+
+    @property
+    def clips(self) -> NDArray[np.uint64]:
+        """One number an image, equal for images that belong together; 0 for those that stand alone."""
+        return np.array(self._clips, np.uint64)
+
 
 def divide(tally: Tally, share: float, seed: int) -> tuple[NDArray[np.uint8], NDArray[np.int32], int]:
     """Parts and groups of all images, and how many had to leave the held-out part because a copy is trained on.
@@ -41,10 +59,10 @@ def divide(tally: Tally, share: float, seed: int) -> tuple[NDArray[np.uint8], ND
     Where the sources have a held-out part of their own, it is kept. Otherwise groups are chosen by a hash of their
     pixels and the seed, so that the choice does not depend on names or order, until the share is reached.
     """
-    first, inverse, sizes = np.unique(tally.digests, return_inverse=True, return_counts=True)
-    groups = inverse.astype(np.int32)
-    wishes = tally.wishes
+    first, groups, sizes = _grouped(tally)
+    wishes, kept = tally.wishes, tally.kept
     if (wishes == 1).any() and (wishes != 1).any():
+        wishes = np.where(wishes < 0, kept, wishes)
         trained = np.zeros(len(first), bool)
         trained[groups[wishes != 1]] = True
         parts = np.where(trained[groups], 0, 1).astype(np.uint8)
@@ -52,16 +70,42 @@ def divide(tally: Tally, share: float, seed: int) -> tuple[NDArray[np.uint8], ND
     wanted = round(share * len(groups))
     if share > 0 and len(groups) >= 10:
         wanted = max(1, wanted)
-    held = np.zeros(len(first), np.uint8)
-    total = 0
+    held, free = np.zeros(len(first), np.uint8), np.ones(len(first), bool)
+    # What was trained on or held out before stays so: a model of yesterday must not be measured on what it learned.
+    free[groups[kept >= 0]] = False
+    held[groups[kept == 1]] = 1
+    held[groups[kept == 0]] = 0
+    total = int(sizes[held == 1].sum())
     for group in np.argsort(_mixed(first, seed), kind="stable"):
         size = int(sizes[group])
-        if total + size <= wanted and total + size < len(groups):
+        if free[group] and total + size <= wanted and total + size < len(groups):
             held[group] = 1
             total += size
-        if total == wanted:
+        if total >= wanted:
             break
     return held[groups], _by_appearance(groups), 0
+
+
+def _grouped(tally: Tally) -> tuple[NDArray[np.uint64], NDArray[np.int32], NDArray[np.int64]]:
+    """A digest of each group, the group of each image, and the sizes: copies and members of one clip are one group."""
+    first, inverse, sizes = np.unique(tally.digests, return_inverse=True, return_counts=True)
+    groups: NDArray[np.int32] = inverse.astype(np.int32)
+    clips = tally.clips
+    if not clips.any():
+        return first, groups, sizes
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    there = np.flatnonzero(clips)
+    _, clip = np.unique(clips[there], return_inverse=True)
+    count = len(first) + int(clip.max()) + 1
+    edges = coo_array((np.ones(len(there), bool), (groups[there], len(first) + clip)), (count, count))
+    _, joined = connected_components(edges, directed=False)
+    groups = np.unique(joined[groups], return_inverse=True)[1].astype(np.int32)
+    # The least digest of its images stands for a group, so that the choice does not depend on the order.
+    digests = np.full(int(groups.max()) + 1, np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(digests, groups, tally.digests)
+    return digests, groups, np.bincount(groups)
 
 
 def _mixed(digests: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:

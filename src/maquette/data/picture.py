@@ -28,8 +28,11 @@ from PIL import (  # Each reader is named, so that no other is ever loaded.
 from PIL import Image as Pillow
 
 from maquette.core import image as images
+from maquette.data.dicom import slices
+from maquette.data.film import film_frames
+from maquette.data.kinds import HEAD, is_dicom, is_film
 from maquette.data.limits import Limits, Refused
-from maquette.data.moving import animated, sequences
+from maquette.data.moving import animated, check_count, sequences
 from maquette.data.origin import Trait, jpeg_quality
 from maquette.data.shape import Form, Window, window, windows
 
@@ -93,9 +96,21 @@ def read(content: bytes | BinaryIO, form: Form, limits: Limits) -> Iterator[Shot
 
 
 def _stills(content: bytes | BinaryIO, form: Form, limits: Limits) -> Iterator[Still]:
-    assert isinstance(content, bytes)
+    if not isinstance(content, bytes) or is_film(content[:HEAD]):
+        for found in film_frames(content, form, limits):
+            size = [*found.picture.size, found.number, int(Trait.ANIMATED | Trait.LOSSY), 0, "film"]
+            yield Still(picture=found.picture, facts=[0, *size], scene=found.scene)
+        return
+    if is_dicom(content[:HEAD]):
+        for number, (picture, traits) in enumerate(slices(content, form, limits)):
+            traits |= Trait.GREY | Trait.DEEP if picture.mode != "RGB" else Trait(0)
+            facts = [len(content), *picture.size, number, int(traits), 0, "DICOM"]
+            yield Still(picture=picture, facts=facts)
+        return
     picture = _open(content, limits)
     if form.frames in ("auto", "first"):
+        if picture.format == "GIF":
+            check_count(picture, limits)
         yield _still(picture, content)
         return
     yield from (_still(frame, content, number) for number, frame in enumerate(animated(picture, form, limits)))

@@ -9,19 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
 
+from maquette.core.choices import Frames, Position
 from maquette.core.image import Mode
 from maquette.data.limits import Refused
 
 Fit = Literal["crop", "pad", "stretch", "whole"]
 Small = Literal["set-aside", "enlarge"]
-Position = Literal["centre", "salient"]
 Half = Literal["", "left", "right"]
-Frames = Literal["auto", "first", "all", "scenes", "sequences"]
 FITS: tuple[Fit, ...] = ("crop", "pad", "stretch")
 """How an image gets the size of a dataset."""
 SMALLS: tuple[Small, ...] = ("set-aside", "enlarge")
-POSITIONS: tuple[Position, ...] = ("centre", "salient")
-FRAMES: tuple[Frames, ...] = ("auto", "first", "all", "scenes", "sequences")
 MOST_CROPS = 64
 _LOOK = 96
 """The longer side of the small picture on which saliency is measured."""

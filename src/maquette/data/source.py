@@ -1,22 +1,29 @@
 """Where images come from: a source hands over its files one by one, with what is said about each.
 
 A kind of source is one file in `data/sources/` (or an entry point of the group `maquette.data.sources`) whose `SOURCE`
-is a class as described by `Source`.
+is a class as described by `Source`. Kinds that read files which hold many images say `contained = True`: they run in a
+process of their own with limits (see data/reader.py), never in this one.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import re
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from maquette.core.errors import DataError
 from maquette.core.registry import Registry
 from maquette.data.dataset import Part
+from maquette.data.kinds import HEAD, container
+
+if TYPE_CHECKING:
+    from maquette.data.reader import Reader
 
 SPLITS: Mapping[str, Part] = {
     "train": "train", "training": "train", "test": "held-out", "testing": "held-out", "validation": "held-out",
@@ -24,20 +31,28 @@ SPLITS: Mapping[str, Part] = {
     "held_out": "held-out", "heldout": "held-out",
 }  # fmt: skip
 """What people call the parts of a set: names of folders and files, and values of a column `split`."""
+SKIPPED = ("thumbs.db", "desktop.ini", "__macosx")
+TEXTS = ("readme", "license", "licence", "copying")
+METADATA = ("metadata.jsonl", "metadata.csv")
+FILE_COLUMNS = ("file_name", "filename", "file")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Entry:
-    """One image of a source: where it is, and what is said about it."""
+    """One file of a source: where it is, and what is said about it."""
 
     path: str
     """Its name for people, relative to the source."""
     content: bytes | Path | None = None
     said: Mapping[str, Any] = field(default_factory=dict)
     """Raw values by column."""
+    folders: tuple[str, ...] = ()
+    """The folders it lies in, from the source on, without those that are parts: one of them may be its label."""
     part: Part | None = None
     trouble: str = ""
     """Why it cannot be used, if the source knows that already."""
+    stamp: str = ""
+    """Changes when its content changes; empty where that is not known."""
 
 
 class Source(Protocol):
@@ -49,12 +64,17 @@ class Source(Protocol):
     """For columns of integers: what each integer means, where the source says it."""
     pictures: frozenset[str]
     """Columns that hold further images of the same item."""
-
-    def __init__(self, path: Path) -> None: ...
+    notes: list[str]
+    """What a person should be told about how it was read; complete once all entries were seen."""
+    private: bool
+    """Whether it holds files about patients, whose very names must not be repeated; known once all were seen."""
 
     @classmethod
-    def claim(cls, path: Path) -> int:
-        """How sure this kind is that the path is one of its own: 0 not at all; the highest claim wins."""
+    def claim(cls, path: Path, head: bytes) -> int:
+        """How sure this kind is that the path is one of its own: 0 not at all; the highest claim wins.
+
+        `head` is the start of a file, empty for folders.
+        """
         ...
 
     def entries(self, *, content: bool = True) -> Iterator[Entry]:
@@ -65,7 +85,7 @@ class Source(Protocol):
         """Up to `count` entries from all over the source, with content, found quickly."""
         ...
 
-    def companion(self, name: str) -> Path | None:
+    def companion(self, name: str) -> bytes | Path | None:
         """The file that a column names, if it lies inside the source."""
         ...
 
@@ -78,18 +98,17 @@ class Source(Protocol):
         ...
 
 
-def _pick(module: ModuleType) -> type[Source]:
-    kind: type[Source] = module.SOURCE
-    return kind
+def _pick(module: ModuleType) -> Any:
+    return module.SOURCE
 
 
 @functools.cache
-def registry() -> Registry[type[Source]]:
-    """All kinds of sources."""
+def registry() -> Registry[Any]:
+    """All kinds of sources: classes that are made of a path (and of a reader, unless they are contained)."""
     return Registry("maquette.data.sources", "kind of source", _pick)
 
 
-def open_source(word: str | os.PathLike[str]) -> Source:
+def open_source(word: str | os.PathLike[str], reader: Reader) -> Source:
     """The source at a path, of the kind that claims it."""
     path = Path(os.path.expanduser(word))
     try:
@@ -98,13 +117,70 @@ def open_source(word: str | os.PathLike[str]) -> Source:
         found = False
     if not found:
         raise DataError("there is no such file or folder", where=str(word), do="check the path")
-    kinds = [registry().get(name) for name in registry().names()]
-    best = max(kinds, key=lambda kind: kind.claim(path))
-    if not best.claim(path):
+    head = head_of(path) if path.is_file() else b""
+    kinds = {name: registry().get(name) for name in registry().names()}
+    best = max(kinds, key=lambda name: int(kinds[name].claim(path, head)))
+    if not kinds[best].claim(path, head):
         raise DataError(
-            "this is no source of images", where=str(word), do="give a folder of images, an image or a Parquet file"
+            "this is no source of images", where=str(word), do="give a folder, an image, an archive or a Parquet file"
         )
-    return best(path)
+    if getattr(kinds[best], "contained", False):
+        return reader.source(best, path)
+    source: Source = kinds[best](path, reader)
+    return source
+
+
+def head_of(path: Path) -> bytes:
+    """The first bytes of a plain file; nothing of whatever else lies there."""
+    return peek(path)[0]
+
+
+def peek(path: Path) -> tuple[bytes, str]:
+    """The first bytes of a file, and a stamp that changes when its content changes."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError:
+        return b"", ""
+    try:
+        form = os.fstat(handle)
+        return os.read(handle, HEAD) if stat.S_ISREG(form.st_mode) else b"", f"{form.st_size:x}.{form.st_mtime_ns:x}"
+    except OSError:
+        return b"", ""
+    finally:
+        os.close(handle)
+
+
+def translated(said: Mapping[str, Any], names: Mapping[str, tuple[str, ...]]) -> Mapping[str, Any]:
+    """What is said, with words for the integers that the source has names for; -1 stands for nothing."""
+    if not names:
+        return said
+    result = dict(said)
+    for column, words in names.items():
+        value = result.get(column)
+        if isinstance(value, int) and not isinstance(value, bool):
+            result[column] = words[value] if 0 <= value < len(words) else None if value == -1 else value
+    return result
+
+
+def contained_kind(path: Path, head: bytes) -> str:
+    """Which kind of contained source reads a file with this start; empty if none does."""
+    if not container(head):
+        return ""
+    kinds = {name: registry().get(name) for name in registry().names()}
+    claims = {name: kind.claim(path, head) for name, kind in kinds.items() if getattr(kind, "contained", False)}
+    best = max(claims, key=lambda name: int(claims[name]), default="")
+    return best if best and claims[best] else ""
+
+
+def wanted(name: str) -> bool:
+    """Whether a file or folder of that name may be an image: hidden files, system files and texts are not tried."""
+    low = name.lower()
+    return not (low.startswith(".") or low in SKIPPED or low.startswith(TEXTS))
+
+
+def part_of(file: Path) -> Part | None:
+    """The part that a shard's name gives away, such as train-00000-of-00004.parquet."""
+    return SPLITS.get(re.split(r"[-_.]", file.stem.lower())[0]) or SPLITS.get(file.parent.name.lower())
 
 
 def unreadable(where: Path, error: OSError) -> DataError:

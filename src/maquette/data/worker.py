@@ -17,6 +17,7 @@ import struct
 import sys
 import warnings
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO, Any, BinaryIO
 
 from PIL import Image as Pillow
@@ -57,6 +58,20 @@ def _exactly(stream: IO[bytes], count: int) -> bytes:
     return content
 
 
+def command(module: str) -> list[str]:
+    """The command that runs a module's `main` in a process of its own.
+
+    Not multiprocessing: that would run the caller's script again. The code is the same as here, whatever else is
+    installed; but no installed package hides Python's own modules.
+    """
+    root = str(Path(__file__).resolve().parents[2])
+    script = (
+        "import sys; p = sys.path; at = next((k for k, x in enumerate(p) if x.endswith('-packages')), len(p));"
+        f" p.insert(at, {root!r}); from {module} import main; main()"
+    )
+    return [sys.executable, "-P", "-c", script]
+
+
 def main() -> None:
     """Read the limits, then chunks of files, and answer each file with its images or a reason, in order."""
     source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=1 << 16)
@@ -66,7 +81,7 @@ def main() -> None:
     Pillow.MAX_IMAGE_PIXELS = None  # The limits say it; see data/picture.py.
     head, _ = read_message(source)
     limits = Limits(**{key: value for key, value in head.items() if key != "size"})
-    guard = _Guard(limits)
+    guard = Guard(limits)
     write_message(answers, {"ready": True})
     answers.flush()
     while True:
@@ -192,7 +207,7 @@ def _digest(source: bytes | BinaryIO, limits: Limits) -> tuple[str, bytes | Bina
     return digest.hexdigest(), content
 
 
-class _Guard:
+class Guard:
     """Limits that the system itself holds this process to (where it has them: not on Windows)."""
 
     def __init__(self, limits: Limits) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maquette.core.choices import MODES
+from maquette.core.choices import FRAMES, MODES, POSITIONS
 from maquette.core.errors import UsageError
 from maquette.core.event import Event, Result, Warning
 from maquette.core.settings import argument, parse_count, setting
@@ -23,8 +23,8 @@ class Ingest:
     """What to read, and the form that all images are to get."""
 
     source: tuple[str, ...] = argument(
-        "folders of images, images or Parquet files; or starter, drawn:shapes, drawn:digits, drawn:facades, "
-        "drawn:numbers",
+        "folders, images, archives, Parquet files, NumPy arrays, DICOM files, films; or starter, drawn:shapes, "
+        "drawn:digits, drawn:facades, drawn:numbers",
         many=True,
     )
     to: str = setting("", "the dataset: a name, or a folder; the first source's name when left out", form="DATASET")
@@ -32,6 +32,21 @@ class Ingest:
     mode: str = setting("auto", "what a pixel is; auto does as the files do", choices=("auto", *MODES))
     fit: str = setting("crop", "how other shapes become this one", choices=("crop", "pad", "stretch"))
     small: str = setting("set-aside", "what happens to images smaller than the size", choices=("set-aside", "enlarge"))
+    position: str = setting("centre", "what a crop keeps: the middle, or what stands out", choices=POSITIONS)
+    crops: int = setting(1, "how many different parts of each picture are taken", ge=1, le=64)
+    input: str = setting("", "pairs: a folder whose files of equal names are the inputs", form="FOLDER")
+    side_by_side: str = setting("", "pairs: pictures hold two; which half is the input", choices=("", "left", "right"))
+    frames: str = setting(
+        "auto", "which images of films, animations and DICOM series; sequences are for forecasting", choices=FRAMES
+    )
+    rate: float | None = setting(
+        None, "frames a second taken of films, 0 for all; 1 when left out, all for sequences", ge=0, le=1000
+    )
+    past: int = setting(4, "in sequences, how many frames come before each image", ge=1, le=64)
+    labels: str = setting(
+        "auto", "whether folders are labels; auto says no beside DICOM files", choices=("auto", "folders", "none")
+    )
+    add: bool = setting(False, "add these sources to a dataset that is there")
     held_out: float | None = setting(
         None, "the share that is never trained on, for honest measures; 0.1 when left out", ge=0, le=0.9
     )
@@ -44,10 +59,11 @@ class Ingest:
 
 @operation
 def ingest(request: Ingest, workspace: Workspace) -> Iterator[Event]:
-    """Make a dataset from a folder of images, from Parquet files, or from what the program brings along.
+    """Make a dataset from folders, archives, Parquet, arrays, DICOM, films, or from what the program brings along.
 
-    Subfolders are labels, and so are the columns of a metadata.csv or metadata.jsonl beside the images. Files that
-    cannot be used are set aside by name and reason. The same command again does nothing.
+    Subfolders are labels; columns of a metadata.csv or metadata.jsonl and texts beside the images say more. Files that
+    cannot be used are set aside by name and reason. The same command again reads only what is new, and goes on where
+    it was stopped; --add adds other sources.
     """
     from maquette.trust.cards import refresh
 
@@ -68,7 +84,7 @@ def _work(request: Ingest, workspace: Workspace) -> Iterator[Event]:
     if own and len(words) > 1:
         raise UsageError(f"{own[0]} cannot be mixed with other sources", do="make a dataset of each")
     if not words or not all(words):
-        raise UsageError("there is nothing to ingest", do="give a folder, an image or a Parquet file")
+        raise UsageError("there is nothing to ingest", do="give a folder, an image, an archive or a Parquet file")
     to = workspace.dataset_path(request.to) if request.to else workspace.datasets / _name(words[0])
     if own:
         yield from _own(own[0], request, to)
@@ -77,10 +93,12 @@ def _work(request: Ingest, workspace: Workspace) -> Iterator[Event]:
         raise UsageError("--count is for starter and drawn datasets", do="leave it out: all images are taken")
     width, height = parse_size(request.size or 64)
     settings = Settings(
-        width=width, height=height, mode=request.mode, fit=request.fit, small=request.small,
-        held_out=0.1 if request.held_out is None else request.held_out, seed=request.seed, workers=request.workers,
+        width=width, height=height, mode=request.mode, fit=request.fit, small=request.small, position=request.position,
+        crops=request.crops, input=request.input, half=request.side_by_side, frames=request.frames, rate=request.rate,
+        past=request.past, labels=request.labels, held_out=0.1 if request.held_out is None else request.held_out,
+        seed=request.seed, workers=request.workers,
     )  # fmt: skip
-    yield from ingest(words, to, settings=settings)
+    yield from ingest(words, to, settings=settings, add=request.add)
 
 
 def _own(word: str, request: Ingest, to: Path) -> Iterator[Event]:

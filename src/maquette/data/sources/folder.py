@@ -1,39 +1,52 @@
 """A folder of images, or a single image.
 
 Subfolders are labels; folders called train, test or validation are parts. A `metadata.jsonl` or `metadata.csv` with a
-column `file_name` says more about the images: its other columns become conditions. Hidden files are skipped, links
-that lead out of the folder are not followed, and every other file is tried, whatever its name.
+column `file_name` says more about the images, and so does a text or JSON file beside an image of the same name.
+Archives and other files of many images inside the folder are opened. Hidden files are skipped, links that lead out of
+the folder are not followed, and every other file is tried, whatever its name.
 """
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import hashlib
-import json
 import os
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from maquette.core.errors import DataError
+from maquette.data.beside import IMAGES, MOST_BESIDE, SIDECARS, assumption, encoding_of, rows, sidecar
 from maquette.data.dataset import Part
-from maquette.data.source import SPLITS, Entry, unreadable
+from maquette.data.listing import Listing
+from maquette.data.members import is_patient
+from maquette.data.reader import Reader
+from maquette.data.source import (
+    FILE_COLUMNS,
+    METADATA,
+    SPLITS,
+    TEXTS,
+    Entry,
+    contained_kind,
+    peek,
+    translated,
+    unreadable,
+    wanted,
+)
 
-METADATA = ("metadata.jsonl", "metadata.csv")
-FILE_COLUMNS = ("file_name", "filename", "file")
-_SKIPPED = ("thumbs.db", "desktop.ini", "__macosx")
-_TEXTS = ("readme", "license", "licence", "copying")
 _MAX_LICENCE = 64 << 10
 
 
 class Folder:
     """The files of a folder, in the order of their names."""
 
-    names: Mapping[str, tuple[str, ...]] = {}
-    pictures: frozenset[str] = frozenset()
-
-    def __init__(self, path: Path) -> None:
-        self.where = str(path)
+    def __init__(self, path: Path, reader: Reader) -> None:
+        self.where, self._reader = str(path), reader
+        self.names: Mapping[str, tuple[str, ...]] = {}
+        self.pictures: frozenset[str] = frozenset()
+        self.notes: list[str] = []
+        self.private = False
         self._single = path if path.is_file() else None
         self._root: Path = path if self._single is None else path.parent
         self._real = self._root.resolve()
@@ -42,29 +55,45 @@ class Folder:
             self._look()
 
     @classmethod
-    def claim(cls, path: Path) -> int:
+    def claim(cls, path: Path, head: bytes) -> int:
         """Any folder and any plain file can be tried."""
         return 1 if path.is_dir() or path.is_file() else 0
 
     def entries(self, *, content: bool = True) -> Iterator[Entry]:
         """First what the metadata names, in its order; then all other files, in the order of their names."""
         if self._single:
-            yield Entry(path=self._single.name, content=self._single)
+            head, stamp = peek(self._single)
+            self.private |= is_patient(self._single.name, head)
+            yield Entry(path=self._single.name, content=self._single, stamp=stamp)
             return
         named: set[int] = set()
         for metadata in self._metadata():
             yield from self._described(metadata, named)
-        for path, file, trouble in self._walk():
-            if hash(path) not in named:
-                yield self._entry(path, file, {}, trouble)
+        for path, file, trouble, beside in self._walk():
+            if hash(path) in named:
+                continue
+            if file is None:
+                yield self._entry(path, None, {}, trouble)
+            else:
+                yield from self._opened(path, file, self._said(file, beside), content)
 
     def sample(self, count: int) -> Iterator[Entry]:
-        """Entries at even distances."""
-        total = sum(1 for _ in self.entries())
+        """Entries at even distances; of archives, some of their files."""
+        if self._single:
+            yield from self.entries()
+            return
+        total = sum(1 for _ in self._walk())
         step = max(1, total // max(1, count))
-        for number, entry in enumerate(self.entries()):
-            if number % step == 0 and number // step < count:
-                yield entry
+        given = 0
+        for number, (path, file, _, _) in enumerate(self._walk()):
+            if file is None or number % step or given >= count:
+                continue
+            kind = contained_kind(file, peek(file)[0])
+            with contextlib.suppress(DataError):
+                found = self._reader.source(kind, file).sample(max(1, count // 8)) if kind else None
+                for entry in found or [Entry(path=path, content=file)]:
+                    given += 1
+                    yield entry
 
     def companion(self, name: str) -> Path | None:
         """The file that a column names, if it lies inside the folder."""
@@ -78,17 +107,18 @@ class Folder:
     def fingerprint(self) -> str:
         """Names, sizes and times of all files."""
         digest = hashlib.blake2b(digest_size=16)
-        files: Iterator[tuple[str, Path | None, str]]
-        files = iter([("", self._single, "")]) if self._single else self._walk()
-        for path, file, trouble in files:
-            try:
-                form = file.stat() if file else None
-            except OSError:
-                form = None
-            size, moment = (form.st_size, form.st_mtime_ns) if form else (0, 0)
-            digest.update(f"{path}\0{size}\0{moment}\0{trouble}\n".encode("utf-8", "replace"))
+        files: Iterator[tuple[str, Path | None, str, tuple[str, ...]]]
+        files = iter([("", self._single, "", ())]) if self._single else self._walk()
+        for path, file, trouble, beside in files:
+            for one in (file, *(file.with_name(name) for name in beside)) if file else (None,):
+                try:
+                    form = one.stat() if one else None
+                except OSError:
+                    form = None
+                size, moment = (form.st_size, form.st_mtime_ns) if form else (0, 0)
+                digest.update(f"{path}\0{size}\0{moment}\0{trouble}\n".encode("utf-8", "replace"))
         for metadata in self._metadata():
-            digest.update(f"{metadata}\0{metadata.stat().st_mtime_ns}\n".encode("utf-8", "replace"))
+            digest.update(f"{metadata.name}\0{metadata.stat().st_mtime_ns}\n".encode("utf-8", "replace"))
         return digest.hexdigest()
 
     def licences(self) -> Mapping[str, str]:
@@ -97,7 +127,7 @@ class Folder:
             return {}
         found = {}
         for file in sorted(self._root.iterdir()):
-            if file.name.lower().startswith(_TEXTS[1:]) and file.is_file() and not file.is_symlink():
+            if file.name.lower().startswith(TEXTS[1:]) and file.is_file() and not file.is_symlink():
                 with open(file, "rb") as stream:
                     found[file.name] = stream.read(_MAX_LICENCE).decode("utf-8", "replace")
         return found
@@ -105,36 +135,39 @@ class Folder:
     def _look(self) -> None:
         """Find out whether the folders at the top are parts: all have a part's name, and both parts are there."""
         try:
-            tops = sorted(entry.name for entry in os.scandir(self._root) if _is_folder(entry) and _wanted(entry.name))
+            tops = sorted(entry.name for entry in os.scandir(self._root) if _is_folder(entry) and wanted(entry.name))
         except OSError as error:
             raise unreadable(self._root, error) from None
         self._splits = {SPLITS.get(name.lower()) for name in tops} == {"train", "held-out"}
         if self._splits:
             self._homes += [self._root / name for name in tops]
 
-    def _walk(self) -> Iterator[tuple[str, Path | None, str]]:
-        """Path for people, path, and trouble if there is any, of every file below the root."""
+    def _walk(self) -> Iterator[tuple[str, Path | None, str, tuple[str, ...]]]:
+        """Every file below the root: path for people, path, trouble if there is any, and texts that belong to it."""
         folders = [("", self._root)]
         while folders:
             prefix, folder = folders.pop()
             try:
-                found = sorted(os.scandir(folder), key=lambda entry: entry.name)
+                listing = Listing(folder)
             except OSError as error:
-                yield prefix.rstrip("/"), None, f"the folder cannot be read ({(error.strerror or '').lower()})"
+                if folder == self._root:
+                    raise unreadable(self._root, error) from None
+                yield prefix.rstrip("/"), None, f"the folder cannot be read ({(error.strerror or '').lower()})", ()
                 continue
             below = []
-            for entry in found:
-                path = prefix + entry.name
-                if not _wanted(entry.name) or (folder in self._homes and entry.name.lower() in METADATA):
+            texts = any(name.lower().endswith(SIDECARS) for name, _ in listing)
+            for name, kind in listing:
+                path = prefix + name
+                if not wanted(name) or (folder in self._homes and name.lower() in METADATA):
                     continue
-                if entry.is_symlink() and self.companion(path) is None:
-                    yield path, None, "it is a link that leads out of the folder"
-                elif entry.is_dir(follow_symlinks=False):
-                    below.append((path + "/", folder / entry.name))
-                elif _is_folder(entry):
-                    yield path, None, "it is a link to a folder, which is not followed"
-                else:
-                    yield path, folder / entry.name, ""
+                if kind == "l" and self.companion(path) is None:
+                    yield path, None, "it is a link that leads out of the folder", ()
+                elif kind == "d":
+                    below.append((path + "/", folder / name))
+                elif kind == "l" and os.path.isdir(folder / name):
+                    yield path, None, "it is a link to a folder, which is not followed", ()
+                elif not (texts and _belongs(name, listing)):
+                    yield path, folder / name, "", _beside(name, listing) if texts else ()
             folders.extend(reversed(below))
 
     def _metadata(self) -> list[Path]:
@@ -143,37 +176,89 @@ class Folder:
             return []
         return [home / name for home in self._homes for name in METADATA if (home / name).is_file()]
 
-    def _entry(self, path: str, file: Path | None, said: Mapping[str, Any], trouble: str = "") -> Entry:
-        folders = path.split("/")[:-1]
+    def _opened(self, path: str, file: Path, said: Mapping[str, Any], content: bool) -> Iterator[Entry]:
+        """One entry for a file; for one that holds many images in a way of its own, the entries in it."""
+        head, stamp = peek(file)
+        self.private |= is_patient(path, head)
+        kind = contained_kind(file, head)
+        if not kind:
+            yield self._entry(path, file, said, stamp=stamp)
+            return
+        outer = self._entry(path, None, said)
+        try:
+            inner = self._reader.source(kind, file)
+            for entry in inner.entries(content=content):
+                yield replace(
+                    entry,
+                    path=path if entry.path == file.name else f"{path}/{entry.path.removeprefix(file.name + ', ')}",
+                    said={**said, **translated(entry.said, inner.names)},
+                    folders=outer.folders + entry.folders,
+                    part=outer.part or entry.part,
+                )
+        except DataError as error:
+            yield replace(outer, trouble=error.what)
+            return
+        self.private |= inner.private
+        self.pictures |= inner.pictures
+        self.names = {**inner.names, **self.names}
+        self._note(*inner.notes)
+
+    def _note(self, *notes: str) -> None:
+        self.notes += [note for note in notes if note not in self.notes and len(self.notes) < 20]
+
+    def _said(self, file: Path, beside: tuple[str, ...]) -> dict[str, Any]:
+        """What the texts beside an image say."""
+        said: dict[str, Any] = {}
+        for name in beside:
+            with contextlib.suppress(OSError), open(file.with_name(name), "rb") as stream:
+                more, assumed = sidecar(stream.read(MOST_BESIDE), os.path.splitext(name)[1].lower())
+                said |= more
+                if assumed:
+                    self._note(assumption("text beside the images", assumed))
+        return said
+
+    def _entry(
+        self, path: str, file: Path | None, said: Mapping[str, Any], trouble: str = "", stamp: str = ""
+    ) -> Entry:
+        folders = tuple(path.split("/")[:-1])
         part: Part | None = SPLITS.get(folders[0].lower()) if self._splits and folders else None
         folders = folders[1:] if part else folders
-        label = {"label": folders[0]} if folders else {}
         column = next((name for name in said if name.lower() == "split"), None)
         if column is not None and part is None:
             part = SPLITS.get(str(said[column]).lower())
-        return Entry(path=path, content=file, said={**label, **said}, part=part, trouble=trouble)
+        return Entry(path=path, content=file, said=said, folders=folders, part=part, trouble=trouble, stamp=stamp)
 
     def _described(self, metadata: Path, named: set[int]) -> Iterator[Entry]:
         """The entries that one metadata file names."""
+
+        def open_() -> BinaryIO:
+            return open(metadata, "rb")
+
         prefix = "" if metadata.parent == self._root else metadata.parent.name + "/"
-        for number, row, trouble in _rows(metadata):
-            if trouble:
-                yield Entry(path=f"{prefix}{metadata.name}, line {number}", trouble=trouble)
-                continue
-            column = next((name for name in FILE_COLUMNS if name in row), None)
-            name = row.pop(column) if column else None
-            if not isinstance(name, str) or not name:
-                yield Entry(path=f"{prefix}{metadata.name}, line {number}", trouble="it names no file in file_name")
-                continue
-            path = prefix + os.path.normpath(name).replace(os.sep, "/")
-            file = self.companion(path)
-            if file is None or os.path.isabs(name):
-                yield Entry(path=path, trouble="it lies outside the folder")
-            elif hash(path) in named:
-                yield Entry(path=path, trouble=f"it stands more than once in {metadata.name}")
-            else:
-                named.add(hash(path))
-                yield self._entry(path, file, row)
+        try:
+            _, assumed = encoding_of(open_)
+            if assumed:
+                self._note(assumption(metadata.name, assumed))
+            for number, row, trouble in rows(open_, metadata.name, str(metadata)):
+                column = next((name for name in FILE_COLUMNS if name in row), None)
+                name = row.pop(column) if column else None
+                if trouble or not isinstance(name, str) or not name:
+                    trouble = trouble or "it names no file in file_name"
+                    yield Entry(path=f"{prefix}{metadata.name}, line {number}", trouble=trouble)
+                    continue
+                path = prefix + os.path.normpath(name).replace(os.sep, "/")
+                file = self.companion(path)
+                if file is None or os.path.isabs(name):
+                    yield Entry(path=path, trouble="it lies outside the folder")
+                elif hash(path) in named:
+                    yield Entry(path=path, trouble=f"it stands more than once in {metadata.name}")
+                else:
+                    named.add(hash(path))
+                    head, stamp = peek(file)
+                    self.private |= is_patient(path, head)
+                    yield self._entry(path, file, row, stamp=stamp)
+        except OSError as error:
+            raise unreadable(metadata, error) from None
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -183,40 +268,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _wanted(name: str) -> bool:
-    low = name.lower()
-    return not (low.startswith(".") or low in _SKIPPED or low.startswith(_TEXTS))
+def _belongs(name: str, listing: Listing) -> bool:
+    """Whether a file is a text that says something about the image beside it."""
+    stem, ending = os.path.splitext(name)
+    return ending.lower() in SIDECARS and any(stem + e in listing or stem + e.upper() in listing for e in IMAGES)
 
 
-def _rows(metadata: Path) -> Iterator[tuple[int, dict[str, Any], str]]:
-    """Line number, row and trouble of every row of a metadata file."""
-    try:
-        with open(metadata, encoding="utf-8-sig", newline="" if metadata.suffix == ".csv" else None) as stream:
-            if metadata.suffix == ".csv":
-                reader = csv.DictReader(stream)
-                if not any(name in FILE_COLUMNS for name in reader.fieldnames or ()):
-                    raise DataError("it has no column file_name", where=metadata, do="name the images in that column")
-                for row in reader:
-                    trouble = "the line has too many values" if None in row else ""
-                    yield reader.line_num, {key: value or None for key, value in row.items() if key}, trouble
-            else:
-                for number, line in enumerate(stream, 1):
-                    if line.strip():
-                        yield number, *_json_row(line)
-    except UnicodeDecodeError:
-        raise DataError("it is not UTF-8 text", where=metadata, do="save it again with the encoding UTF-8") from None
-    except csv.Error as error:
-        raise DataError(f"it cannot be read as CSV ({error})", where=metadata) from None
-    except OSError as error:
-        raise unreadable(metadata, error) from None
-
-
-def _json_row(line: str) -> tuple[dict[str, Any], str]:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError):
-        return {}, "the line is not JSON"
-    return (row, "") if isinstance(row, dict) else ({}, "the line is not a JSON object")
+def _beside(name: str, listing: Listing) -> tuple[str, ...]:
+    """The texts that say something about an image."""
+    stem = os.path.splitext(name)[0]
+    return tuple(stem + ending for ending in SIDECARS if stem + ending != name and stem + ending in listing)
 
 
 SOURCE = Folder

@@ -5,30 +5,34 @@ One file, or a folder of them (shards). Read piece by piece, so that memory stay
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import DataError
 from maquette.data.dataset import Part
-from maquette.data.source import SPLITS, Entry, unreadable
+from maquette.data.limits import Limits
+from maquette.data.source import SPLITS, Entry, part_of, unreadable, wanted
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-_ROWS = 64
+_ROWS, _PIECE_BYTES = 64, 8 << 20
 _USUAL = ("image", "img", "picture", "photo", "png", "jpg", "jpeg", "bytes", "image_bytes")
 
 
 class Parquet:
     """The rows of one or more Parquet files of one form."""
 
-    def __init__(self, path: Path) -> None:
-        self.where = str(path)
+    contained = True
+
+    def __init__(self, path: Path, limits: Limits) -> None:
+        self.where, self._limits = str(path), limits
+        self.notes: list[str] = []
+        self.private = False
+        self._stamp = ""
         self._root = path if path.is_dir() else path.parent
         self._files = _shards(path) if path.is_dir() else [path]
         schema = self._open(self._files[0]).schema_arrow
@@ -51,11 +55,11 @@ class Parquet:
         }
 
     @classmethod
-    def claim(cls, path: Path) -> int:
-        """A Parquet file, or a folder that holds some at its top or one folder down."""
+    def claim(cls, path: Path, head: bytes) -> int:
+        """A Parquet file, or a folder that holds some at its top or one folder down, and nothing else."""
         if path.is_file():
-            return 10 if path.suffix.lower() == ".parquet" else 0
-        return 10 if _shards(path) else 0
+            return 10 if head[:4] == b"PAR1" else 5 if path.suffix.lower() == ".parquet" else 0
+        return 10 if _shards(path) and not _others(path) else 0
 
     def entries(self, *, content: bool = True) -> Iterator[Entry]:
         """All rows, file by file."""
@@ -80,22 +84,6 @@ class Parquet:
             for _, entry in zip(range(each), rows, strict=False):
                 yield entry
 
-    def companion(self, name: str) -> Path | None:
-        """Columns of Parquet files never name files beside them."""
-        return None
-
-    def fingerprint(self) -> str:
-        """Names, sizes and times of the files."""
-        digest = hashlib.blake2b(digest_size=16)
-        for file in self._files:
-            form = file.stat()
-            digest.update(f"{file.name}\0{form.st_size}\0{form.st_mtime_ns}\n".encode("utf-8", "replace"))
-        return digest.hexdigest()
-
-    def licences(self) -> Mapping[str, str]:
-        """Parquet files do not say."""
-        return {}
-
     def _open(self, file: Path) -> pq.ParquetFile:
         import pyarrow as pa
         import pyarrow.parquet as pq
@@ -115,15 +103,18 @@ class Parquet:
         missing = [name for name in columns if name not in opened.schema_arrow.names]
         if missing:
             raise DataError(f"it has no column {missing[0]!r}, which the first file has", where=file)
-        shard = _part_of(file)
+        shard = part_of(file)
         number = _rows_before(opened, groups)
         name = file.relative_to(self._root).as_posix()
+        form = file.stat()
+        self._stamp = f"{form.st_size:x}.{form.st_mtime_ns:x}"
         if not columns:
             for row in range(opened.metadata.num_rows):
-                yield Entry(path=f"{name}, row {row}", part=shard)
+                yield Entry(path=f"{name}, row {row}", part=shard, stamp=self._stamp)
             return
         try:
-            for batch in opened.iter_batches(batch_size=_ROWS, row_groups=list(groups), columns=columns):
+            count = _rows_at_once(opened, groups)
+            for batch in opened.iter_batches(count, list(groups), columns, use_threads=False):
                 for row in batch.to_pylist():
                     yield self._entry(f"{name}, row {number}", row, shard)
                     number += 1
@@ -143,6 +134,7 @@ class Parquet:
             content=content if isinstance(content, bytes) else None,
             said=row,
             part=SPLITS.get(split, shard),
+            stamp=self._stamp,
         )
 
 
@@ -160,9 +152,23 @@ def _shards(folder: Path) -> list[Path]:
     return sorted(path for path in found if path.is_file() and not path.name.startswith("."))
 
 
-def _part_of(file: Path) -> Part | None:
-    """The part that a shard's name gives away, such as train-00000-of-00004.parquet."""
-    return SPLITS.get(re.split(r"[-_.]", file.stem.lower())[0]) or SPLITS.get(file.parent.name.lower())
+def _others(folder: Path) -> bool:
+    """Whether there are files besides the Parquet files that may be images: then they are not passed over."""
+    known = (".parquet", ".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".csv", ".lock", ".py")
+    try:
+        for path in (*folder.glob("*"), *folder.glob("*/*")):
+            if path.is_file() and wanted(path.name) and path.suffix.lower() not in known:
+                return True
+    except OSError:
+        return False
+    return False
+
+
+def _rows_at_once(opened: pq.ParquetFile, groups: Any) -> int:
+    """So many rows that memory stays small, however large the images are."""
+    rows = [opened.metadata.row_group(group) for group in groups]
+    size = max((group.total_byte_size / max(1, group.num_rows) for group in rows), default=0)
+    return max(1, min(_ROWS, int(_PIECE_BYTES / max(1, size))))
 
 
 def _features(schema: pa.Schema) -> dict[str, Any]:
