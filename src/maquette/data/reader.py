@@ -11,8 +11,10 @@ process. It hands entries over one by one, so that memory stays the same however
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import os
 import signal
@@ -37,13 +39,12 @@ _COLUMNS, _LETTERS = 200, 4000
 
 
 class Reader:
-    """One process that reads containers, started when it is needed. Use it as a context."""
+    """Processes that read containers: one, or as many as are asked at the same time. Use it as a context."""
 
     def __init__(self, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._process: subprocess.Popen[bytes] | None = None
-        self._deadline: float | None = None
-        self._late = False
+        self._idle: list[_Line] = []
+        self._busy: list[_Line] = []
         self._watch: threading.Thread | None = None
         self._closed = threading.Event()
 
@@ -52,51 +53,53 @@ class Reader:
 
     def __exit__(self, *_: object) -> None:
         self._closed.set()
-        self.end()
+        for line in (*self._idle, *self._busy):
+            line.end()
 
     def source(self, kind: str, path: Path) -> Remote:
         """A container as a source."""
         return Remote(self, kind, path)
 
     def ask(self, question: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], bytes]]:
-        """All answers to one question. Whoever stops listening ends the process, and the next question starts it."""
-        process = self._process or self._start()
-        assert process.stdin and process.stdout
+        """All answers to one question. Whoever stops listening ends its process, and the next question starts one."""
+        line = self._idle.pop() if self._idle else _Line(self.limits)
+        self._busy.append(line)
+        if self._watch is None:
+            self._watch = threading.Thread(target=self._end_if_late, daemon=True)
+            self._watch.start()
         done = False
         try:
-            try:
-                write_message(process.stdin, dict(question))
-                process.stdin.flush()
-                while True:
-                    self._deadline = time.monotonic() + self.limits.seconds
-                    head, body = read_message(process.stdout)
-                    self._deadline = None
-                    if "beat" in head:
-                        continue
-                    if "end" in head:
-                        done = True
-                        return
-                    yield head, body
-            except (EOFError, OSError, ValueError, KeyError):
-                reason = "it took too long to read" if self._late else "reading it crashed"
-                yield {"trouble": reason}, b""
+            yield from line.ask(question)
+            done = line.is_alive
         finally:
-            self._deadline = None
-            if not done:
-                self.end()
+            self._busy.remove(line)
+            if done:
+                self._idle.append(line)
+            else:
+                line.end()
 
-    def end(self) -> None:
-        """End the process and forget it."""
-        process, self._process, self._late = self._process, None, False
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):
-                    if pipe:
-                        pipe.close()
+    def _end_if_late(self) -> None:
+        while not self._closed.wait(0.1):
+            for line in tuple(self._busy):
+                line.end_if_late()
 
-    def _start(self) -> subprocess.Popen[bytes]:
+
+@functools.cache
+def shared() -> Reader:
+    """A reader for whoever has none; its processes end with this one."""
+    reader = Reader()
+    atexit.register(reader.__exit__)
+    return reader
+
+
+class _Line:
+    """The line to one process."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._deadline: float | None = None
+        self._late = False
+        self.is_alive = True
         more = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
         self._process = subprocess.Popen(
             command("maquette.data.reader"),
@@ -105,19 +108,47 @@ class Reader:
             stderr=subprocess.DEVNULL,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", **more},
         )
-        assert self._process.stdin
-        write_message(self._process.stdin, dataclasses.asdict(self.limits))
-        if self._watch is None:
-            self._watch = threading.Thread(target=self._end_if_late, daemon=True)
-            self._watch.start()
-        return self._process
+        self._send(dataclasses.asdict(limits))
 
-    def _end_if_late(self) -> None:
-        while not self._closed.wait(0.1):
-            deadline, process = self._deadline, self._process
-            if deadline is not None and time.monotonic() > deadline and process is not None:
-                self._late, self._deadline = True, None
-                process.kill()
+    def ask(self, question: Mapping[str, Any]) -> Iterator[tuple[dict[str, Any], bytes]]:
+        """All answers to one question; where the process dies, a last one that says so."""
+        assert self._process.stdout
+        try:
+            self._send(dict(question))
+            while True:
+                self._deadline = time.monotonic() + self._limits.seconds
+                head, body = read_message(self._process.stdout)
+                self._deadline = None
+                if "end" in head:
+                    return
+                if "beat" not in head:
+                    yield head, body
+        except (EOFError, OSError, ValueError, KeyError):
+            self.is_alive = False
+            yield {"trouble": "it took too long to read" if self._late else "reading it crashed"}, b""
+        finally:
+            self._deadline = None
+
+    def _send(self, message: dict[str, Any]) -> None:
+        assert self._process.stdin
+        write_message(self._process.stdin, message)
+        self._process.stdin.flush()
+
+    def end_if_late(self) -> None:
+        """Kill the process if it has said nothing for too long."""
+        deadline = self._deadline
+        if deadline is not None and time.monotonic() > deadline:
+            self._late, self._deadline = True, None
+            self._process.kill()
+
+    def end(self) -> None:
+        """End the process."""
+        self._process.kill()
+        self._process.wait()
+        for pipe in (self._process.stdin, self._process.stdout):
+            with contextlib.suppress(OSError):
+                if pipe:
+                    pipe.close()
 
 
 class Remote:

@@ -108,8 +108,12 @@ def registry() -> Registry[Any]:
     return Registry("maquette.data.sources", "kind of source", _pick)
 
 
-def open_source(word: str | os.PathLike[str], reader: Reader) -> Source:
-    """The source at a path, of the kind that claims it."""
+def open_source(word: str | os.PathLike[str], reader: Reader | None = None) -> Source:
+    """The source at a path, of the kind that claims it. Files of many images are read by the reader's processes."""
+    if reader is None:
+        from maquette.data.reader import shared
+
+        reader = shared()
     path = Path(os.path.expanduser(word))
     try:
         found = path.exists()
