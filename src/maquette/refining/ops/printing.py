@@ -140,5 +140,7 @@ def _blocks(image: Image, size: int) -> Image:
 
 
 def _enlarged(small: Image, size: int, shape: tuple[int, ...]) -> Image:
-    wide = cv2.resize(small, None, fx=size, fy=size, interpolation=cv2.INTER_NEAREST)
-    return np.ascontiguousarray(wide.reshape(small.shape[0] * size, -1, small.shape[2])[: shape[0], : shape[1]])
+    """Each pixel as a square; cut to the shape."""
+    wide = small.repeat(size, axis=1)[:, : shape[1]]
+    tall = np.broadcast_to(wide[:, None], (len(wide), size, *wide.shape[1:]))
+    return np.ascontiguousarray(tall).reshape(-1, *wide.shape[1:])[: shape[0]]
