@@ -85,7 +85,7 @@ def dehalo(
         change = np.zeros_like(plane)
         for ridge in (opened - plane, closed - plane):
             part_of = np.abs(ridge) / np.maximum(span, np.float32(1e-3))
-            low = np.clip((np.float32(0.45) - part_of) * 6, 0, 1)  # halos are lower than a third of their edge
+            low = np.clip((np.float32(0.7) - part_of) * 5, 0, 1)  # halos are about half as high as their edge at most
             edge = np.clip((span - np.float32(0.12)) * 10, 0, 1)
             change += ridge * low * edge
         return to_depth(whole + (np.float32(amount) * change)[..., None], part.dtype)
