@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from maquette.core.image import Image
 from maquette.refining.colour.space import Floats, top
+from maquette.refining.threads import at_once
 
 Weights = Floats | None
 """How much each pixel counts, height x width, by its alpha; None where all count alike."""
@@ -40,6 +42,17 @@ def histogram(plane: NDArray[Any], weights: Weights = None) -> NDArray[np.float6
         return np.asarray(cv2.calcHist([plane], [0], None, [256], [0, 256]), np.float64).ravel()
     flat = None if weights is None else weights.ravel()
     return np.bincount(plane.ravel(), flat, minlength=count).astype(np.float64)
+
+
+def histograms(colour: Image, weights: Weights = None) -> list[NDArray[np.float64]]:
+    """The histogram of each channel."""
+    if weights is not None or colour.dtype != np.uint8:
+        return [histogram(colour[..., at], weights) for at in range(colour.shape[2])]
+    import cv2
+
+    image = np.ascontiguousarray(colour)
+    jobs = [partial(cv2.calcHist, [image], [at], None, [256], [0, 256]) for at in range(colour.shape[2])]
+    return [np.asarray(counts, np.float64).ravel() for counts in at_once(jobs, colour.size)]
 
 
 def quantile(counts: NDArray[np.float64], share: float) -> float:

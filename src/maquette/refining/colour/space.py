@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeAlias
 
 import cv2
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from maquette.core.image import Image
 from maquette.refining.pixels import to_depth
+from maquette.refining.threads import at_once, bands
 
 Floats: TypeAlias = NDArray[Any]
 """Of float32."""
@@ -79,7 +81,11 @@ def look_up(image: Image, table: NDArray[Any]) -> Image:
     """Each level replaced by its entry in the table: (levels,) for all channels or (levels, channels)."""
     if image.dtype == np.uint8:
         wide = table if table.ndim == 1 else np.ascontiguousarray(table)[None]
-        return cv2.LUT(np.ascontiguousarray(image), wide).reshape(image.shape)
+        image = np.ascontiguousarray(image)
+        result = np.empty(image.shape, table.dtype)
+        parts = bands(len(image), image.size)
+        at_once([partial(cv2.LUT, image[top_:end], wide, result[top_:end]) for top_, end in parts], image.size)
+        return result
     if table.ndim == 1:
         return np.take(table, image)
     return np.stack([np.take(table[:, channel], image[..., channel]) for channel in range(image.shape[2])], axis=2)

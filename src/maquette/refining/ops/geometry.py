@@ -169,7 +169,7 @@ def flip(
     axis: Annotated[Literal["x", "y", "xy"], Dial("x swaps left and right, y swaps top and bottom")] = "x",
 ) -> Image:
     """Mirror the image."""
-    return image[:: -1 if "y" in axis else 1, :: -1 if "x" in axis else 1]
+    return np.asarray(cv2.flip(image, {"x": 1, "y": 0, "xy": -1}[axis])).reshape(image.shape)
 
 
 @op(kind="geometry", alpha="own", tiles=False)

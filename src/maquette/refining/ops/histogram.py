@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from maquette.core.choices import Tile
 from maquette.core.image import Image
-from maquette.refining.colour.measure import Weights, apart, histogram, together
+from maquette.refining.colour.measure import Weights, apart, histogram, histograms, together
 from maquette.refining.colour.relight import relit
 from maquette.refining.colour.space import Floats, look_up, tabulate_each, top
 from maquette.refining.op import op
@@ -50,7 +50,8 @@ def equalise(
     """Make every level about equally common: the most contrast that one curve can give."""
     colour, weights, alpha = apart(image)
     if on == "channels" or colour.shape[2] == 1:
-        tables = [_flattening(_coarse(colour[..., at], weights)) for at in range(colour.shape[2])]
+        eight = colour if colour.dtype == np.uint8 else to_depth(to_float(colour), np.uint8)
+        tables = [_flattening(counts) for counts in histograms(eight, weights)]
         return together(through(colour, np.stack(tables, axis=1)), alpha)
     grey = cv2.cvtColor(colour, cv2.COLOR_RGB2GRAY)[..., None]
     return together(relit(colour, grey, through(grey, _flattening(_coarse(grey[..., 0], weights)))), alpha)
@@ -172,7 +173,7 @@ def _limited(counts: NDArray[np.intp], limit: int) -> NDArray[np.intp]:
 
 def _counts(colour: Image, weights: Weights, channels: bool) -> list[NDArray[np.float64]]:
     """Histograms of the channels, or one of all of them together."""
-    each = [histogram(colour[..., at], weights) for at in range(colour.shape[2])]
+    each = histograms(colour, weights)
     return each if channels else [np.sum(each, axis=0)] * len(each)
 
 

@@ -1,0 +1,48 @@
+"""Quick work in as many threads as OpenCV may use, for calls that use one by themselves: tables, histograms.
+
+NumPy and OpenCV let go of Python's lock while they compute. Whoever works on several images at once tells
+OpenCV to use one thread, and then this does too. Results never depend on the number.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import cv2
+
+Result = TypeVar("Result")
+_WORTH = 1 << 18
+"""Values below which starting threads costs more than it gains."""
+
+
+def threads() -> int:
+    """How many may be used."""
+    return max(1, min(cv2.getNumThreads(), os.cpu_count() or 1))
+
+
+@functools.cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="refining")
+
+
+if hasattr(os, "register_at_fork"):  # a forked process has the pool, but not its threads
+    os.register_at_fork(after_in_child=_pool.cache_clear)
+
+
+def at_once(jobs: Sequence[Callable[[], Result]], values: int) -> list[Result]:
+    """The results of all jobs, which together work on so many values. Jobs must not call this themselves."""
+    if threads() == 1 or values < _WORTH or len(jobs) < 2:
+        return [job() for job in jobs]
+    return list(_pool().map(lambda job: job(), jobs))
+
+
+def bands(rows: int, values: int) -> list[tuple[int, int]]:
+    """The rows of an image in as many parts as there are threads to use: from and up to."""
+    parts = 1 if values < _WORTH else min(threads(), rows)
+    edges = [rows * part // parts for part in range(parts + 1)]
+    return list(itertools.pairwise(edges))
