@@ -43,6 +43,9 @@ class Sample:
     format: str = setting("png", "the kind of file", choices=("png", "jpeg", "webp", "avif", "tiff"))
     sheet: bool = setting(True, "also write a sheet of the first 64 images")
     sign: str = setting("on", "whether images are signed, so that anyone can check them", choices=("on", "off"))
+    watermark: str = setting(
+        "auto", "how strong the invisible mark in the pixels is; auto marks images from 64 pixels up", form="auto|off|1"
+    )
     maker: str = setting("", "the name that signed images carry; none when left out", form="NAME")
     device: str = setting("cpu", "where to compute", choices=("cpu", "cuda", "mps"))
     dials: Mapping[str, str] = dials("the family's own dials, such as --truncation 0.7")
@@ -92,10 +95,14 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     seeds = range(request.seed, request.seed + request.count)
     if seeds[-1] >= SEED_LIMIT:
         raise UsageError(f"the last seed would be {seeds[-1]}", do=f"the largest is {SEED_LIMIT - 1}")
-    press = Press(workspace.home, format=request.format, sign=request.sign == "on", maker=request.maker)
+    press = Press(
+        workspace.home, format=request.format, sign=request.sign == "on", maker=request.maker,
+        watermark=request.watermark,
+    )  # fmt: skip
     source, digests = _sources(request, model.spec)
     shared = {
         "family": str(run.facts.get("family")), "software": software(model), "dials": to_json(options), "batch": MICRO,
+        "tile": model.spec.tile,
         **_data_facts(run.facts),
     }  # fmt: skip
     began = time.perf_counter()
@@ -115,7 +122,9 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
                 manifest = press.generated(path, made, {**shared, "conditions": asked}, source)
                 record = {"file": path.name, "seed": made.seed, "conditions": asked, "manifest": manifest.digest}
                 records[path.name] = json.dumps(record, ensure_ascii=False)
-                noted.append({"run": str(run.path), "seed": made.seed, "manifest": manifest.digest})
+                noted.append(
+                    {"run": str(run.path), "seed": made.seed, "manifest": manifest.digest, "mark": manifest.mark}
+                )
                 paths.append(path)
                 if len(first) < 64:
                     first.append(made.picture)
@@ -136,6 +145,8 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     if not given and model.spec.conditions:
         names = ", ".join(spec.name for spec in model.spec.conditions)
         yield Note(text=f"nothing was asked for: {names} as in the training images")
+    if press.unfit:
+        yield Note(text=f"{len(press.unfit):,} images carry no watermark, for example because {press.unfit[0]}")
     workspace.index.add_images(paths, noted)
     result = {"images": [str(path) for path in paths], "seeds": list(seeds), "to": str(to)}
     summary = f"{len(paths):,} images of the seeds {seeds[0]} to {seeds[-1]} in {to}."

@@ -57,11 +57,25 @@ def verify(request: Verify, workspace: Workspace) -> Iterator[Event]:
                 verb="verify", done=len(reports), total=len(paths), unit="files", seconds=round(spent, 2),
                 eta=round(spent / len(reports) * (len(paths) - len(reports)), 1),
             )  # fmt: skip
+    _recognise(reports, workspace)
     yield _table(reports)
     counts = Counter(str(report["status"]) for report in reports)
     said = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
     facts = {"images": reports, "counts": dict(counts)}
     yield Result(verb="verify", facts=facts, value=reports, summary=f"{len(reports):,} files: {said}.")
+
+
+def _recognise(reports: list[dict[str, Any]], workspace: Workspace) -> None:
+    """Of images that lost their signature: which one of this workspace carries the same watermark."""
+    lost = [one for one in reports if one["status"] != "intact" and one.get("watermark", {}).get("mark")]
+    if not lost:
+        return
+    made = {str(entry.facts["mark"]): entry for entry in workspace.index.list("image") if entry.facts.get("mark")}
+    for report in lost:
+        entry = made.get(report["watermark"]["mark"])
+        if entry is not None:
+            report["recognised"] = {"path": str(entry.path), **{k: entry.facts.get(k) for k in ("run", "seed")}}
+            report["words"] += f"; made here as {entry.path.name} from seed {entry.facts.get('seed')}"
 
 
 def _files(words: tuple[str, ...]) -> Iterator[Path]:

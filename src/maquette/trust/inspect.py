@@ -15,8 +15,10 @@ from dataclasses import dataclass, field
 from typing import IO, Any
 
 from maquette.core.errors import DataError, TrustError
+from maquette.core.image import Image, from_pil
 from maquette.trust import certificates as x
 from maquette.trust import chain, metadata, reading, verdict
+from maquette.trust import marks as marking
 from maquette.trust.keys import Anchor
 from maquette.trust.manifest import LABEL, Manifest
 
@@ -47,6 +49,7 @@ class _Pixels:
     readable: bool = False
     reason: str = ""
     said: metadata.Said = field(default_factory=metadata.Said)
+    image: Image | None = None
 
 
 def inspect_file(path: str, trust: Trust) -> dict[str, Any]:
@@ -82,15 +85,20 @@ def inspect(stream: IO[bytes], trust: Trust) -> dict[str, Any]:
     signed_by = chain.certificates(found.store, found.label) if found.store else []
     anchor = chain.believed(signed_by, trust.anchors)
     told = found.said.get("signature_info") or {}
+    whole = found.there and not found.trouble and not any(verdict.breaks(code) for code in found.codes)
+    marks = [one.mark for one in (manifest, *_before(found)) if one is not None and one.mark]
+    watermark, mark = _mark(pixels.image, marks, bool(marks) or not whole)
     seen = verdict.Seen(
         readable=pixels.readable, reason=pixels.reason, signed=found.there, codes=found.codes, trouble=found.trouble,
         signer=x.name_of(signed_by[0]) if signed_by else _text(told.get("common_name") or told.get("issuer")),
         anchor=anchor.name if anchor else "", own=bool(anchor and anchor.own),
         revoked=bool(anchor and signed_by and signed_by[0].serial_number in anchor.revoked),
         maker=manifest.maker if manifest else "", what=_WHAT.get(_source(found), "") if found.there else "",
-        metadata=_layer(pixels.said, manifest),
+        metadata=_layer(pixels.said, manifest), watermark=watermark,
+        chance=float(mark.get("p_value", 1.0)),
     )  # fmt: skip
-    return {**_report(seen, found, pixels.said, manifest, trouble), "media": media}
+    report = _report(seen, found, pixels.said, manifest, trouble)
+    return {**report, **({"watermark": mark} if mark else {}), "media": media}
 
 
 def _report(
@@ -133,12 +141,32 @@ def _pixels(stream: IO[bytes], media: str) -> _Pixels:
                 if picture.width * picture.height > MOST_PIXELS:
                     return _Pixels(reason="it has too many pixels to look at", said=said)
                 picture.load()
-                return _Pixels(readable=True, said=said)
+                return _Pixels(readable=True, said=said, image=_image(picture))
     except MemoryError:
         return _Pixels(reason="it needs too much memory to decode")
     except Exception as error:  # a hostile file can raise anything in a decoder
         words = reading.plain_error(error) if isinstance(error, (OSError, SyntaxError, DataError)) else ""
         return _Pixels(reason=f"the image is damaged ({words[:120]})" if words else "the image is damaged")
+
+
+def _image(picture: Any) -> Image | None:
+    """The pixels, where they are of a mode that can carry a mark."""
+    try:
+        return from_pil(picture)
+    except DataError:
+        return None
+
+
+def _mark(image: Image | None, marks: Sequence[str], look: bool) -> tuple[verdict.Layer, dict[str, Any]]:
+    """The watermark, looked for where something could be learned from it. `marks` are those the manifests name."""
+    if image is None or not look:
+        return "absent", {}
+    found = marking.look(image)
+    if not found.present:
+        return "absent", {"p_value": found.p_value}
+    told = {"p_value": found.p_value, "mark": found.payload.hex() if found.payload else "", "how": found.kind}
+    broken = bool(marks) and found.payload is not None and found.payload.hex() not in marks
+    return "broken" if broken else "present", told
 
 
 def _holds_block(stream: IO[bytes]) -> bool:
@@ -196,6 +224,15 @@ def _tool(found: reading.Found) -> str:
     return f"{_text(first.get('name'))} {_text(first.get('version'))}".strip() or _text(
         found.said.get("claim_generator")
     )
+
+
+def _before(found: reading.Found) -> list[Manifest]:
+    """The manifests of what went in, as far as they are Maquette's."""
+    manifests = []
+    for said in found.parents:
+        with contextlib.suppress(TrustError):
+            manifests.append(Manifest.from_json(reading.assertion(said, LABEL)))
+    return manifests
 
 
 def _parent(said: Mapping[str, Any]) -> dict[str, Any]:

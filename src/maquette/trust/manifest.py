@@ -62,6 +62,8 @@ class Manifest:
     """The bits of the watermark, in hexadecimal; empty when there is none."""
     strength: float | None = None
     """How strong the watermark is."""
+    tile: str = ""
+    """The axes along which the image repeats without a seam."""
 
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
@@ -137,7 +139,7 @@ class Manifest:
 _PATTERNS: Mapping[str, re.Pattern[str]] = {
     "time": _TIME, "maker": re.compile(r"[^\x00-\x1f\x7f]{0,64}"), "family": re.compile(r"[\w.-]{0,64}"),
     "model": re.compile(rf"(?:{_DIGEST.pattern})?"), "dataset": re.compile(rf"(?:{_DIGEST.pattern})?"),
-    "set_aside": re.compile(rf"(?:{_DIGEST.pattern})?"), "mark": _MARK,
+    "set_aside": re.compile(rf"(?:{_DIGEST.pattern})?"), "mark": _MARK, "tile": re.compile("x?y?"),
 }  # fmt: skip
 
 

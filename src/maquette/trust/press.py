@@ -14,9 +14,10 @@ from maquette.core.errors import MaquetteError, TrustError
 from maquette.core.files import write_bytes, write_new
 from maquette.core.image import Image, encode, from_pil
 from maquette.trust import metadata, signing
-from maquette.trust.certificates import now
+from maquette.trust.certificates import check_name, now
 from maquette.trust.keys import Keys, Signer
 from maquette.trust.manifest import Manifest
+from maquette.trust.marks import embedded, named, strength_of
 from maquette.trust.origin import Generated
 from maquette.trust.reading import media_of
 
@@ -27,9 +28,19 @@ class Press:
     """What all images of one command share: who signs, the maker's name, the kind of file."""
 
     def __init__(
-        self, home: str | os.PathLike[str], *, format: str = "png", sign: bool = True, maker: str = ""
+        self,
+        home: str | os.PathLike[str],
+        *,
+        format: str = "png",
+        sign: bool = True,
+        maker: str = "",
+        watermark: str = "off",
     ) -> None:
-        self.format = format
+        self.format, self.watermark = format, watermark
+        strength_of(watermark, 0)  # says what is wrong with it before anything is made
+        maker = check_name(maker) if maker else ""
+        self.unfit: list[str] = []
+        """Why images were left without a watermark that was asked for, one entry an image."""
         keys = Keys(home)
         self.signer: Signer | None = keys.signer(maker) if sign else None
         """None when nothing is signed."""
@@ -44,8 +55,17 @@ class Press:
     ) -> Manifest:
         """Write an image that a model has just made. `facts` are those of the manifest that all images share."""
         kind = "guided" if made.guided else "sampled"
-        manifest = self.manifest(kind=kind, seed=made.seed, model=made.model, **facts)
-        content = signing.generated(made, manifest, self.format, self.signer, source=source)
+        plain = self.manifest(kind=kind, seed=made.seed, model=made.model, **facts)
+        strength = strength_of(self.watermark, min(made.picture.shape[:2]))
+        manifest = plain if strength is None else named(plain, strength)
+        try:
+            content = signing.generated(made, manifest, self.format, self.signer, source=source)
+        except MaquetteError as error:
+            if strength is None or not _is_unfit(error):
+                raise
+            self.unfit.append(error.what)
+            manifest = plain
+            content = signing.generated(made, plain, self.format, self.signer, source=source)
         return self._write(path, content, manifest)
 
     def sheet(self, path: Path, picture: Image, facts: Mapping[str, Any]) -> Manifest:
@@ -70,6 +90,13 @@ class Press:
             return manifest
         write_new(path, content)
         return manifest
+
+
+def _is_unfit(error: MaquetteError) -> bool:
+    """Whether an image cannot carry a mark (which is no reason not to write it)."""
+    from maquette.trust.watermark import UnfitError
+
+    return isinstance(error, UnfitError)
 
 
 def _before(path: Path) -> bytes | None:
@@ -102,7 +129,7 @@ def pixels_of(content: bytes) -> Image:
 def through_file(picture: Image, manifest: Manifest, media: str) -> Image:
     """The pixels that a file of that kind gives back: what the format loses is lost."""
     format = next((name for name, kind in signing.TYPES.items() if kind == media), "png")
-    return pixels_of(encode(signing.marked(picture, manifest), format))
+    return pixels_of(encode(embedded(picture, manifest), format))
 
 
 def source_of(file: str | os.PathLike[str]) -> signing.Source | None:

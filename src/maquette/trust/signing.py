@@ -16,6 +16,7 @@ from maquette.core.errors import TrustError, UsageError
 from maquette.core.image import Image, encode
 from maquette.trust.keys import Signer
 from maquette.trust.manifest import LABEL, Manifest
+from maquette.trust.marks import embedded
 from maquette.trust.metadata import COMPOSITE, GENERATED, extras
 from maquette.trust.origin import Generated, check_generated
 from maquette.trust.reading import OFFLINE, plain_error
@@ -43,7 +44,7 @@ def generated(
         raise TrustError(f"the manifest says {manifest.kind}, which is not how the image came to be")
     if manifest.seed != made.seed or manifest.model != made.model:
         raise TrustError("the manifest names another seed or model than the image was made with")
-    content = _file(marked(made.picture, manifest), manifest, format)
+    content = _file(embedded(made.picture, manifest), manifest, format)
     if signer is None:
         return content
     action = _created(COMPOSITE if made.guided else GENERATED, manifest)
@@ -70,11 +71,6 @@ def sheet(picture: Image, manifest: Manifest, format: str, signer: Signer | None
     _only("sheet", manifest)
     content = _file(picture, manifest, format)
     return content if signer is None else _sign(content, format, manifest, signer, [_created(COMPOSITE, manifest)], [])
-
-
-def marked(picture: Image, manifest: Manifest) -> Image:
-    """The picture with the watermark that its manifest names, if it names one."""
-    return picture
 
 
 def _only(kind: str, manifest: Manifest) -> None:

@@ -38,8 +38,8 @@ class Seen:
     """How the signed manifest says that it came to be, in words."""
     metadata: Layer = "absent"
     watermark: Layer = "absent"
-    marked: str = ""
-    """Whose watermark was found, in words; empty when none was."""
+    chance: float = 1.0
+    """How often an image without the watermark would look as marked."""
 
 
 def breaks(code: str) -> bool:
@@ -87,8 +87,8 @@ def _status(seen: Seen, signature: Layer) -> tuple[Status, str]:
         known = "" if seen.anchor else ", and nobody known here vouches for it"
         return "expired", f"unchanged since {who} signed it, but that certificate has ended{known}"
     if not seen.anchor:
-        lost = "; its watermark is that of another maker's image, so it was signed anew" if seen.marked else ""
-        return "unknown-signer", f"unchanged since it was signed by {who}, for whom nobody known here vouches{lost}"
+        anew = "; its watermark is that of another image, so it was signed anew" if seen.watermark == "broken" else ""
+        return "unknown-signer", f"unchanged since it was signed by {who}, for whom nobody known here vouches{anew}"
     what = f"{seen.what}; " if seen.what else ""
     if seen.own:
         return "intact", f"{what}unchanged since {who} signed it here (your own key: proof to you, not to the public)"
@@ -97,9 +97,8 @@ def _status(seen: Seen, signature: Layer) -> tuple[Status, str]:
 
 def _unsigned(seen: Seen) -> str:
     if seen.watermark == "present":
-        return (
-            f"its signature was taken away; {seen.marked} was found in the pixels, so it was made or marked by Maquette"
-        )
+        chance = f"one image in {1 / max(seen.chance, 1e-12):,.0f}" + (" or fewer" if seen.chance < 1e-12 else "")
+        return f"its signature was taken away: the pixels carry Maquette's watermark (by chance {chance} would)"
     if seen.metadata == "present":
         return "there is no signature; its metadata say that a model made it, which anybody can write"
     return "there is no signature, so nothing is known of where it came from"

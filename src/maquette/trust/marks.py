@@ -1,0 +1,65 @@
+"""Which mark an image carries in its pixels, and what a mark that was found says.
+
+The key is public: everybody who has Maquette finds the mark, which is what it is for. It carries the first bytes of a
+digest of how the image was made, so that an image that lost everything else can be looked up in the index.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from maquette.core.errors import UsageError
+from maquette.core.image import Image
+from maquette.store.digest import json_digest
+from maquette.trust.manifest import Manifest
+
+if TYPE_CHECKING:
+    from maquette.trust.watermark import Found
+
+KEY = b"maquette: made by a model, first mark"
+LENGTH = 4
+"""Bytes that the mark carries."""
+USUAL_SIDE = 64
+"""From this shorter side up images are marked unless it is turned off: below, a mark could say nothing."""
+STRONGEST = 4.0
+
+
+def strength_of(text: str, side: int) -> float | None:
+    """What the setting `--watermark` asks for, for images of this shorter side; None for no mark."""
+    if text == "auto":
+        return 1.0 if side >= USUAL_SIDE else None
+    if text == "off":
+        return None
+    try:
+        strength = float(text)
+    except ValueError:
+        strength = 0.0
+    if not 0 < strength <= STRONGEST:
+        raise UsageError(
+            f"a watermark of strength {text[:40]!r} is not possible", do=f"give auto, off, or up to {STRONGEST:g}"
+        )
+    return strength
+
+
+def named(manifest: Manifest, strength: float) -> Manifest:
+    """The manifest with the mark that belongs to it: the same image made again gets the same mark."""
+    same: dict[str, Any] = {"time": "1970-01-01T00:00:00Z", "maker": "", "software": {}, "mark": "", "strength": None}
+    digest = json_digest(replace(manifest, **same).to_json())
+    return replace(manifest, mark=digest[: 2 * LENGTH], strength=strength)
+
+
+def embedded(picture: Image, manifest: Manifest) -> Image:
+    """The picture with the mark that its manifest names; UnfitError where it cannot carry one."""
+    if not manifest.mark:
+        return picture
+    from maquette.trust.watermark import embed
+
+    return embed(picture, bytes.fromhex(manifest.mark), KEY, manifest.strength or 1.0, tile=manifest.tile)
+
+
+def look(picture: Image) -> Found:
+    """Whether the picture carries the mark, and what it says."""
+    from maquette.trust.watermark import detect
+
+    return detect(picture, KEY, LENGTH)
