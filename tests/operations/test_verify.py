@@ -14,6 +14,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 from PIL import Image as Pillow
+from skimage import data
 
 from maquette.core.errors import TrustError, UsageError
 from maquette.core.event import Table, to_line
@@ -366,3 +367,75 @@ def test_pipes_and_links_to_nothing_do_not_hold_it_up(home, tmp_path):
     (tmp_path / "zero.png").symlink_to("/dev/zero")
     reports = verify(home, tmp_path)[-1].facts["images"]
     assert [report["status"] for report in reports] == ["unreadable"] * 3
+
+
+# The mark in the pixels
+
+
+def marked(home, path, seed=0, watermark="auto", side=128):
+    """A photograph of skimage as if a model had made it."""
+    whole = data.astronaut() if seed % 2 == 0 else data.coffee()
+    image = np.asarray(Pillow.fromarray(whole[:400, 60:460]).resize((side, side), Pillow.Resampling.LANCZOS))
+    made = sampling._stamp(image, seed=seed, model=MODEL, guided=False)
+    press = Press(home, watermark=watermark)
+    manifest = press.generated(path, made, {"software": {"maquette": "0.1.0"}})
+    return image, manifest, press
+
+
+def test_images_from_64_pixels_up_are_marked_unless_it_is_turned_off(home, tmp_path):
+    image, manifest, _ = marked(home, tmp_path / "a.png")
+    assert manifest.mark and manifest.strength == 1.0
+    report = only(home, tmp_path / "a.png")
+    assert layers(report) == ["present"] * 3 and report["watermark"]["mark"] == manifest.mark
+    changed = np.asarray(Pillow.open(tmp_path / "a.png")).astype(float) - image
+    assert 10 * np.log10(255**2 / (changed**2).mean()) >= 39.9
+    _, small, _ = marked(home, tmp_path / "small.png", side=56)
+    _, off, _ = marked(home, tmp_path / "off.png", watermark="off")
+    assert small.mark == off.mark == ""
+    assert only(home, tmp_path / "off.png")["layers"]["watermark"] == "absent"
+
+
+def test_a_picture_that_lost_all_else_is_recognised(home, tmp_path):
+    _, manifest, _ = marked(home, tmp_path / "a.png", seed=2)
+    Workspace(home).index.add_images([tmp_path / "a.png"], [{"run": "r", "seed": 2, "mark": manifest.mark}])
+    Pillow.open(tmp_path / "a.png").convert("RGB").save(tmp_path / "bare.jpg", quality=85)
+    report = only(home, tmp_path / "bare.jpg")
+    assert report["status"] == "unsigned" and layers(report) == ["absent", "absent", "present"]
+    assert report["watermark"]["p_value"] < 1e-3 and report["made_by"] is None
+    assert report["recognised"] == {"path": str(tmp_path / "a.png"), "run": "r", "seed": 2}
+    assert "taken away" in report["words"] and "made here as a.png from seed 2" in report["words"]
+
+
+def test_a_signature_on_the_picture_of_another_is_told_by_the_mark(home, tmp_path):
+    for seed in (0, 1):
+        marked(home, tmp_path / f"{seed}.png", seed=seed)
+    parts, foreign = (list(chunks((tmp_path / f"{seed}.png").read_bytes())) for seed in (0, 1))
+    block = next(part for part in parts if part[0] == b"caBX")
+    (tmp_path / "x.png").write_bytes(png([block if kind == b"caBX" else (kind, body) for kind, body in foreign]))
+    report = only(home, tmp_path / "x.png")
+    assert report["status"] == "changed" and report["layers"]["watermark"] == "broken"
+    assert "belongs to another image" in report["words"]
+
+
+def test_flat_graphics_are_left_without_a_mark_and_that_is_said(home, tmp_path):
+    flat = np.full((96, 96, 3), 255, np.uint8)
+    flat[20:60, 20:60] = (200, 30, 30)
+    press = Press(home, watermark="auto")
+    made = sampling._stamp(flat, seed=0, model=MODEL, guided=False)
+    manifest = press.generated(tmp_path / "flat.png", made, {})
+    assert not manifest.mark and len(press.unfit) == 1
+    np.testing.assert_array_equal(np.asarray(Pillow.open(tmp_path / "flat.png")), flat)
+    assert only(home, tmp_path / "flat.png")["status"] == "intact"
+
+
+def test_the_same_image_gets_the_same_mark_however_often_it_is_made(home, tmp_path):
+    first = marked(home, tmp_path / "a.png")[1]
+    before = (tmp_path / "a.png").read_bytes()
+    assert marked(home, tmp_path / "a.png")[1] == first and (tmp_path / "a.png").read_bytes() == before
+    assert marked(home, tmp_path / "b.png", seed=2)[1].mark != first.mark
+
+
+@pytest.mark.parametrize("strength", ["0", "-1", "5", "strong", "nan", ""])
+def test_strengths_that_make_no_sense_are_refused(home, strength):
+    with pytest.raises(UsageError, match="not possible"):
+        Press(home, watermark=strength)
