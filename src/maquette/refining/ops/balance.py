@@ -54,7 +54,9 @@ def temperature(
 
 @op(kind="colour", grey="skip")
 def tint(
-    image: Image, *, amount: Annotated[float, Dial("above 0 towards magenta, below 0 towards green", ge=-1, le=1)] = 0.2
+    image: Image,
+    *,
+    amount: Annotated[float, Dial("above 0 towards magenta, below 0 towards green", ge=-1, le=1)] = 0.15,
 ) -> Image:
     """Move the light between green and magenta, as fluorescent lamps need."""
     return image if amount == 0 else lit(image, as_bright(2.0 ** (0.5 * amount * np.array([1, -1, 1]))))

@@ -26,7 +26,7 @@ def shadows_highlights(
     image: Image,
     *,
     shadows: Annotated[float, Dial("how far dark parts are lifted; negative deepens them", ge=-1, le=1)] = 0.4,
-    highlights: Annotated[float, Dial("how far light parts are held back; negative lifts them", ge=-1, le=1)] = 0.3,
+    highlights: Annotated[float, Dial("how far light parts are held back; negative lifts them", ge=-1, le=1)] = 0.2,
     radius: Annotated[float, Dial("how large a part is, in pixels", gt=0, le=500)] = 30.0,
 ) -> Image:
     """Open the shadows and hold back the highlights; the contrast within each part stays."""
@@ -65,12 +65,13 @@ def tone_map(
         return image
     before = luma(image)
     base = np.clip(forms(before, radius, 0.12), 1 / 64, 1)
-    # In stops around the middle grey: forms are drawn together, details kept and raised a little.
-    middle = np.float32(0.46)
+    # In stops around light grey, so that white stays light: forms are drawn together, details raised a little.
+    middle = np.float32(0.85)
     detail = before / base
-    drawn = middle * (base / middle) ** np.float32(1 - 0.6 * amount)
-    after = drawn * detail ** np.float32(1 + 0.15 * amount) * np.float32(gain ** (1 / 2.4))
-    return _lit(image, before, _shoulder(after))
+    closer, more = np.float32(1 - 0.6 * amount), np.float32(gain ** (1 / 2.4))
+    drawn = middle * (base / middle) ** closer
+    after = _shoulder(drawn * detail ** np.float32(1 + 0.15 * amount) * more)
+    return _lit(image, before, after / max(0.8, float(_shoulder(middle ** (1 - closer) * more))))  # white stays white
 
 
 def _lit(image: Image, before: Any, after: Any) -> Image:
@@ -92,5 +93,5 @@ def _shoulder(values: Any) -> Any:
 
 def _film(light: Any) -> Any:
     """A film's response (Narkowicz's fit of 2015)."""
-    light = 0.8 * light
+    light = 0.5 * light
     return light * (2.51 * light + 0.03) / (light * (2.43 * light + 0.59) + 0.14)
