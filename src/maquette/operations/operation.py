@@ -30,7 +30,7 @@ JOURNEY: Mapping[str, tuple[str, ...]] = {
     "Start": ("demo", "studio"),
     "Data": ("ingest", "audit", "label", "remove"),
     "Models": ("train", "pause", "evaluate", "compare", "export"),
-    "Images": ("sample", "refine", "edit", "use", "verify", "replay"),
+    "Images": ("sample", "refine", "palette", "cube", "edit", "use", "verify", "replay"),
     "Workspace": ("list", "card", "keys"),
 }
 """The order in which help and documents show the verbs; verbs that are not named here come last, under "More"."""
