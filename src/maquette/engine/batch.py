@@ -95,8 +95,8 @@ class Plan:
 
     batch: Batch
     places: list[_Place]
-    outputs: dict[str, Path] = field(default_factory=dict)
-    """By the name of the file within its source."""
+    outputs: dict[str, str] = field(default_factory=dict)
+    """By the name of the file within its source: the path of its result in the folder. Short, there may be millions."""
     troubles: list[tuple[str, str]] = field(default_factory=list)
     """Files that cannot be read, and why."""
 
@@ -108,7 +108,7 @@ class Plan:
             if entry.trouble or name not in self.outputs or entry.content is None:
                 continue
             yield Work(
-                _shown(place, entry), entry.content, self.outputs[name], _stamp(entry.content),
+                _shown(place, entry), entry.content, self.batch.to / self.outputs[name], _stamp(entry.content),
                 self.batch.seed_of(name), text,
             )  # fmt: skip
 
@@ -135,7 +135,7 @@ def plan(words: Sequence[str], batch: Batch) -> Plan:
             do="give each source a folder of its own with --to",
         )
     ending = FORMATS[batch.format][1]
-    made.outputs = {name: batch.to / (path + ending) for name, path in zip(names, bare, strict=True)}
+    made.outputs = {name: path + ending for name, path in zip(names, bare, strict=True)}
     return made
 
 
@@ -230,11 +230,11 @@ class Records:
             return False
         return self.known.get(self._name(work)) == (self.batch.key, work.stamp, size)
 
-    def check_free(self, works: Iterator[Work]) -> None:
+    def check_free(self, made: Plan) -> None:
         """Fail if a result would take the place of another file."""
-        if self.batch.overwrite:
+        if self.batch.overwrite or not any(os.path.lexists(self.batch.to / path) for path in made.outputs.values()):
             return
-        taken = [work for work in works if os.path.lexists(work.to) and not self.is_done(work)]
+        taken = [work for work in made.work() if os.path.lexists(work.to) and not self.is_done(work)]
         if taken:
             known = self.known.get(self._name(taken[0]))
             why = "is there already" if known is None else "was made in another way, or of another file, or changed"
@@ -270,13 +270,13 @@ class Records:
              "format": batch.format, "software": batch.software}
         ]  # fmt: skip
 
-    def tidy(self, works: Iterator[Work]) -> None:
+    def tidy(self, made: Plan) -> None:
         """Remove what a killed process left half-written beside the results."""
-        wanted = {(work.to.parent, work.to.name) for work in works}
-        for folder in {folder for folder, _ in wanted}:
-            for path in folder.glob(".*.partial"):
+        wanted = set(made.outputs.values())
+        for folder in {os.path.dirname(path) for path in wanted}:
+            for path in (self.batch.to / folder).glob(".*.partial"):
                 found = re.fullmatch(r"\.(.+?)\.[\d-]+\.partial", path.name)
-                if found and (folder, found[1]) in wanted:
+                if found and str(PurePosixPath(folder, found[1])) in wanted:
                     path.unlink(missing_ok=True)
 
     def _name(self, work: Work) -> str:

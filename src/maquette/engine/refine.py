@@ -46,13 +46,13 @@ def refine(words: Sequence[str], batch: Batch) -> Generator[Event, None, None]:
     """Refine all files that the words name. The result's facts hold the images, and what was set aside and why."""
     made = plan(words, batch)
     records = Records(batch)
-    records.check_free(made.work())
-    records.tidy(made.work())
+    records.check_free(made)
+    records.tidy(made)
     aside = list(made.troubles)
     for path, reason in aside:
         yield Warning(text=f"{path}: {reason}")
     began, done, total = time.perf_counter(), 0, len(made.outputs)
-    made_of: dict[Path, str] = {}
+    new, failed = 0, set[Path]()
     pool = _Pool(made, records)
     try:
         for finished in pool:
@@ -60,10 +60,11 @@ def refine(words: Sequence[str], batch: Batch) -> Generator[Event, None, None]:
             if finished is None:
                 pass  # it was there already
             elif finished.error is None:
-                made_of[finished.work.to] = finished.work.name
+                new += 1
             else:
                 aside.append((finished.work.name, _sentence(finished.error)))
-                _check(aside, made_of, total, finished.error)
+                failed.add(finished.work.to)
+                _check(aside, new, total, finished.error)
                 yield Warning(text=f"{finished.work.name}: {aside[-1][1]}")
             spent = time.perf_counter() - began
             yield Progress(
@@ -72,23 +73,22 @@ def refine(words: Sequence[str], batch: Batch) -> Generator[Event, None, None]:
             )  # fmt: skip
     finally:
         pool.close()
-    failed = {path for path, _ in aside}
-    paths = [work.to for work in made.work() if work.name not in failed]
+    paths = [path for path in (batch.to / inner for inner in made.outputs.values()) if path not in failed]
     if not paths:
         raise DataError(aside[0][1], where=aside[0][0])
     facts = {
-        "images": [str(path) for path in paths], "new": len(made_of), "to": str(batch.to),
+        "images": [str(path) for path in paths], "new": new, "to": str(batch.to),
         "set_aside": [{"path": path, "reason": reason} for path, reason in aside], "recipe": str(batch.recipe),
         "seconds": round(time.perf_counter() - began, 2),
     }  # fmt: skip
     yield Result(verb="refine", facts=facts, value=paths)
 
 
-def _check(aside: Sequence[tuple[str, str]], made: Any, total: int, error: Exception) -> None:
+def _check(aside: Sequence[tuple[str, str]], new: int, total: int, error: Exception) -> None:
     """End the work where the recipe cannot be done at all."""
     alone = len(aside) == total
     same = len(aside) >= _GIVE_UP and len({reason for _, reason in aside}) == 1
-    if not made and (alone or same):
+    if not new and (alone or same):
         if isinstance(error, MaquetteError):
             raise type(error)(error.what, where=error.where or aside[-1][0], do=error.do) from None
         raise error
