@@ -3,9 +3,11 @@
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import time
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -47,7 +49,7 @@ def photos(tmp_path):
 
 
 def refine(workspace, *source, **values):
-    events = list(run("refine", workspace, {"source": source, **values}))
+    events = list(run("refine", workspace, {"source": source, "sign": "off", **values}))  # signing has its own tests
     assert isinstance(events[-1], Result)
     return events
 
@@ -109,9 +111,10 @@ def test_what_is_there_already_is_never_written_over_unless_told(workspace, phot
 
 
 def test_a_killed_batch_goes_on_and_ends_as_if_it_had_not_been(photos, tmp_path):
-    for at in range(5, 60):
+    for at in range(5, 36):
         (photos / f"{at}.png").write_bytes(encode(picture(at, (200, 200, 3))))
-    command = [sys.executable, "-m", "maquette", "refine", str(photos), "--with", "sharpen radius=9, sharpen", "--to"]
+    command = [sys.executable, "-m", "maquette", "refine", str(photos), "--sign", "off", "--with"]
+    command += ["sharpen radius=9, sharpen", "--to"]
     env = {**os.environ, "MAQUETTE_HOME": str(tmp_path / "home")}
     subprocess.run([*command, str(tmp_path / "whole")], check=True, env=env, capture_output=True)
     out = tmp_path / "killed"
@@ -127,7 +130,7 @@ def test_a_killed_batch_goes_on_and_ends_as_if_it_had_not_been(photos, tmp_path)
         stream.write(b'{"file": "half a li')
     (out / ".7.png.123.partial").write_bytes(b"half an image")
     done = subprocess.run([*command, str(out), "--json"], env=env, capture_output=True, text=True, check=True)
-    assert json.loads(done.stdout.splitlines()[-1])["new"] <= 62 - there + 1
+    assert json.loads(done.stdout.splitlines()[-1])["new"] <= 38 - there + 1
     for path in (tmp_path / "whole").rglob("*.png"):
         assert np.array_equal(load(out / path.relative_to(tmp_path / "whole")), load(path))
     assert not list(out.rglob("*.partial"))
@@ -240,7 +243,9 @@ def test_nothing_to_refine(workspace, tmp_path):
 def test_an_image_that_is_too_large_is_refused_before_it_is_read(workspace, tmp_path):
     """20,000 x 20,000 pixels: the header says so, and nothing is allocated."""
     path = tmp_path / "huge.png"
-    Pillow.new("1", (20_000, 20_000)).save(path)
+    head = struct.pack(">II5B", 20_000, 20_000, 8, 2, 0, 0, 0)
+    chunk = struct.pack(">I", 13) + b"IHDR" + head + struct.pack(">I", zlib.crc32(b"IHDR" + head))
+    path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk + struct.pack(">I", 4) + b"IDAT1234" + bytes(4))
     with pytest.raises(DataError, match="20000 x 20000 pixels, more than 100 million are not read"):
         refine(workspace, str(path), to=str(tmp_path / "out"), **{"with": "sharpen"})
 
@@ -257,7 +262,13 @@ def test_a_full_disk_ends_the_work(workspace, photos, tmp_path, monkeypatch):
 def test_whoever_stops_listening_stops_the_work(workspace, photos, tmp_path):
     for at in range(5, 80):
         (photos / f"{at}.png").write_bytes(encode(picture(at, (300, 300, 3))))
-    values = {"source": [str(photos)], "to": str(tmp_path / "out"), "with": "sharpen radius=20", "workers": 2}
+    values = {
+        "source": [str(photos)],
+        "to": str(tmp_path / "out"),
+        "with": "sharpen radius=20",
+        "workers": 2,
+        "sign": "off",
+    }
     events = run("refine", workspace, values)
     next(events)
     events.close()
