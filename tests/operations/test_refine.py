@@ -187,6 +187,15 @@ def test_formats_and_metadata(workspace, photos, tmp_path):
         refine(workspace, str(photos / "sub" / "soft.webp"), to=str(tmp_path / "c"), format="jpeg", **{"with": RECIPE})
 
 
+def test_colours_of_16_bits_keep_them(workspace, tmp_path):
+    deep = np.random.default_rng(0).integers(0, 65536, (20, 30, 3), dtype=np.uint16)
+    (tmp_path / "deep.png").write_bytes(encode(deep))
+    said = facts(workspace, str(tmp_path / "deep.png"), to=str(tmp_path / "out"), sign="on", **{"with": RECIPE})
+    assert np.array_equal(load(Path(said["images"][0])), mq.refine(deep, RECIPE))
+    with pytest.raises(UsageError, match="jpeg files cannot hold colours of 16 bits"):
+        refine(workspace, str(tmp_path / "deep.png"), to=str(tmp_path / "b"), format="jpeg", **{"with": RECIPE})
+
+
 def test_a_sheet_before_and_after(workspace, photos, tmp_path):
     events = refine(workspace, str(photos), to=str(tmp_path / "out"), sheet=True, **{"with": RECIPE})
     (made,) = [event for event in events if isinstance(event, Made)]

@@ -13,6 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from maquette.core import deep
 from maquette.core.choices import MODES as MODES
 from maquette.core.choices import Mode as Mode
 from maquette.core.errors import DataError, UsageError
@@ -131,6 +132,10 @@ def encode(image: Image, format: str = "png", **said: Any) -> bytes:
     """
     if format not in FORMATS:
         raise UsageError(f"there is no file format {format!r}", do=f"there are: {', '.join(FORMATS)}")
+    if image.dtype == np.uint16 and image.ndim == 3 and image.shape[2] > 1:
+        if format != "png":
+            raise UsageError(f"{format} files cannot hold colours of 16 bits here", do="use png")
+        return deep.encode(image, **{**tag(image.shape[2], format), **said})
     mode = mode_of(image)
     if mode in _CANNOT.get(format, ()):
         raise UsageError(f"{format} files cannot hold {mode} images", do="use png or tiff")
@@ -153,7 +158,11 @@ def load(path: Path) -> Image:
     """Read an image that this program wrote itself (files of unknown origin go through `data.decode`)."""
     from PIL import Image as Pillow
 
-    with Pillow.open(path) as picture:
+    content = path.read_bytes()
+    found = deep.decode(content) if deep.is_deep(content) else None
+    if found is not None:
+        return found
+    with Pillow.open(io.BytesIO(content)) as picture:
         return from_pil(picture)
 
 

@@ -5,6 +5,7 @@ In order: format by content, limits from the header, orientation, colour profile
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ from PIL import (  # Each reader is named, so that no other is ever loaded.
 )
 from PIL import Image as Pillow
 
+from maquette.core import deep
 from maquette.core import image as images
 from maquette.data.dicom import slices
 from maquette.data.film import film_frames
@@ -69,6 +71,8 @@ class Still:
     orientation: int = 1
     profile: bytes | None = None
     scene: int = 0
+    deep: NDArray[np.uint16] | None = None
+    """Colours of 16 bits, where they are wanted and there."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +115,8 @@ def _stills(content: bytes | BinaryIO, form: Form, limits: Limits) -> Iterator[S
     if form.frames in ("auto", "first"):
         if picture.format == "GIF":
             check_count(picture, limits)
-        yield _still(picture, content)
+        still = _still(picture, content)
+        yield dataclasses.replace(still, deep=_deep(picture, content)) if form.fit == "whole" else still
         return
     yield from (_still(frame, content, number) for number, frame in enumerate(animated(picture, form, limits)))
 
@@ -126,6 +131,23 @@ def _still(picture: Any, content: bytes, frame: int = 0) -> Still:
     traits = _traits(picture) | (Trait.TURNED if turned or orientation > 1 else 0)
     facts = [len(content), width, height, frame, int(traits), quality, picture.format]
     return Still(picture=picture, facts=facts, orientation=orientation, profile=picture.info.get("icc_profile"))
+
+
+def _deep(picture: Any, content: bytes) -> NDArray[np.uint16] | None:
+    """The pixels with all their bits; None where 8 hold them, or where a profile has to be followed (in 8 bits)."""
+    bits = getattr(picture, "tag_v2", {}).get(258, ())
+    profile = picture.info.get("icc_profile")
+    if not deep.is_deep(content, bits) or (profile and _transform(profile, "RGB") is not None):
+        return None
+    return deep.decode(content)
+
+
+def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
+    """What an orientation of EXIF asks for, on an array."""
+    if orientation in (5, 6, 7, 8):
+        pixels = pixels.transpose(1, 0, 2)
+    across, down = orientation in (2, 3, 6, 7), orientation in (3, 4, 7, 8)
+    return np.ascontiguousarray(pixels[:: -1 if down else 1, :: -1 if across else 1])
 
 
 def _traits(picture: Any) -> Trait:
@@ -148,6 +170,9 @@ def _traits(picture: Any) -> Trait:
 def _shots(still: Still, form: Form) -> Iterator[Shot]:
     """One picture in the form that was asked for, once for each crop."""
     picture, orientation = still.picture, still.orientation
+    if still.deep is not None:
+        yield Shot(image=_upright(still.deep, orientation), facts=still.facts, scene=still.scene)
+        return
     if form.half:
         picture, orientation = _half(picture, orientation, form.half), 1
     elif picture.format in ("JPEG", "MPO") and form.mode != "map":
