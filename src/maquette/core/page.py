@@ -216,7 +216,7 @@ def _figure(picture: Picture, side: int) -> str:
     tone = f' class="{picture.tone}"' if picture.tone else ""
     return (
         f'<figure tabindex="0"{tone}><img src="{data_uri(picture.image)}" alt="{_escape(alt)}" '
-        f'width="{width}" height="{height}"{smooth} loading="lazy">{caption}</figure>'
+        f'width="{width}" height="{height}"{smooth} decoding="async">{caption}</figure>'
     )
 
 

@@ -9,6 +9,8 @@ A dataset is a folder, by custom named `NAME.mq`:
     items.jsonl             where each image came from, and what was said about it; offsets.npy finds the lines
     origins.npy             what the file behind each image was: size, format, quality (see data/origin.py)
     set_aside.jsonl         what was left out, and why
+
+Files never change. A later edition (`data/edition.py`) has new files beside them, and dataset.json names which count.
 """
 
 from __future__ import annotations
@@ -40,10 +42,13 @@ from maquette.data.unfinished import ACTIVE, Journal, put_in_place, recover, rem
 VERSION = 1
 Part = Literal["train", "held-out"]
 PARTS: tuple[Part, ...] = ("train", "held-out")
+ASIDE = 2
+"""In `parts.npy`: neither; the image was set aside and may come back."""
 _RECORDS = ("items.jsonl", "set_aside.jsonl")
 _BESIDE = ("offsets.npy", "origins.npy")
 """Arrays that say where images came from; the dataset's digest, which says what they are, leaves them out."""
 _NAME = re.compile(r"\w[\w-]{0,63}")
+_FILE = re.compile(r"(?:conditions/)?\w[\w-]{0,63}(?:\.\d{1,9})?\.(?:npy|jsonl)")
 _MAX_DESCRIPTION = 64 << 20
 
 
@@ -58,7 +63,8 @@ class Dataset:
         arrays = layout(spec, self._count)
         if "origins.npy" not in description["records"]:  # Datasets that older versions made.
             del arrays["origins.npy"]
-        self._maps = {file: Map(path / file, *form) for file, form in arrays.items()}
+        self._files: dict[str, str] = description.get("files", {})
+        self._maps = {file: Map(self.file(file), *form) for file, form in arrays.items()}
         self._parts = np.array(self._maps["parts.npy"].array)
         self._indices: dict[str, NDArray[np.int64]] = {}
         _check_values(path, spec, self._parts, self._maps)
@@ -85,6 +91,15 @@ class Dataset:
     def __repr__(self) -> str:
         spec = self.spec
         return f"<Dataset {self.name}: {len(self)} images, {spec.width}x{spec.height} {spec.mode}>"
+
+    def file(self, name: str) -> Path:
+        """Where the file of that name lies in this edition."""
+        return self.path / self._files.get(name, name)
+
+    @property
+    def in_use(self) -> int:
+        """Images that were not set aside."""
+        return int(np.count_nonzero(self._parts != ASIDE))
 
     @property
     def groups(self) -> NDArray[np.int32]:
@@ -125,10 +140,10 @@ class Dataset:
         known = self._maps.get("origins.npy")
         return np.zeros(len(self), ORIGIN) if known is None else known.array
 
-    def set_aside(self) -> list[dict[str, str]]:
-        """What was left out of the dataset: path and reason."""
-        with open(self.path / "set_aside.jsonl", "rb") as stream:
-            return [_line(self.path / "set_aside.jsonl", line) for line in stream]
+    def set_aside(self) -> list[dict[str, Any]]:
+        """What was left out of the dataset: path and reason; `item` where it was an image and may come back."""
+        with open(path := self.file("set_aside.jsonl"), "rb") as stream:
+            return [_line(path, line) for line in stream]
 
     def missing(self, name: str) -> int:
         """How many images lack that condition."""
@@ -145,7 +160,7 @@ class Dataset:
     def facts(self) -> dict[str, Any]:
         """What every face says about a dataset that was just made."""
         return {
-            "dataset": str(self.path), "kept": len(self), "held_out": len(self.indices("held-out")),
+            "dataset": str(self.path), "kept": self.in_use, "held_out": len(self.indices("held-out")),
             "size": f"{self.spec.width}x{self.spec.height}", "mode": self.spec.mode,
             "conditions": [condition.name for condition in self.spec.conditions], "digest": self.digest,
             "set_aside": self.set_aside(),
@@ -155,8 +170,8 @@ class Dataset:
         """Read everything again and compare it with the digests; fails naming the file that changed."""
         expected = {**self.description["arrays"], **self.description["records"]}
         for file in (*layout(self.spec, self._count), *_RECORDS):
-            if file in expected and digest_file(self.path / file) != expected[file]:
-                raise damaged(self.path / file, "its content has changed since the dataset was made")
+            if file in expected and digest_file(self.file(file)) != expected[file]:
+                raise damaged(self.file(file), "its content has changed since the dataset was made")
 
 
 class Writer:
@@ -383,6 +398,9 @@ def _describe(path: Path) -> dict[str, Any]:
     for key, kind in kinds.items():
         if not isinstance(description.get(key), kind):
             raise damaged(file, f"{key!r} is missing or of the wrong kind")
+    files = description.get("files", {})
+    if not isinstance(files, dict) or not all(isinstance(f, str) and _FILE.fullmatch(f) for f in files.values()):
+        raise damaged(file, "it names files that no dataset has")
     if not 0 < description["count"] < 2**40:
         raise damaged(file, f"it says that there are {description['count']} images")
     return description
@@ -399,7 +417,7 @@ def _line(file: Path, line: bytes) -> dict[str, Any]:
 
 
 def _check_values(path: Path, spec: DataSpec, parts: NDArray[np.uint8], maps: Mapping[str, Map]) -> None:
-    if parts.size and int(parts.max()) >= len(PARTS):
+    if parts.size and int(parts.max()) > ASIDE:
         raise damaged(path / "parts.npy", "an image belongs to a part that does not exist")
     for condition in spec.conditions:
         if condition.kind == "label":

@@ -1,0 +1,155 @@
+"""How much of what is wrong with a dataset the audit finds, how often it is wrong itself, and how fast it is.
+
+python benchmarks/audit.py                    2,000 files with planted faults: recall and precision of every check
+python benchmarks/audit.py --quick            300 files
+python benchmarks/audit.py --labels           wrong labels planted in the starter dataset
+python benchmarks/audit.py --scale            memory and time an image for 10,000 to 200,000 images of 32 pixels
+"""
+
+from __future__ import annotations
+
+import argparse
+import resource
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from audit_faults import COPIES, SINGLE, Truth, plant
+
+from maquette.core.event import Result
+from maquette.data.audit import Audit, audit
+from maquette.data.dataset import Dataset, Writer
+from maquette.data.ingest import Settings, ingest
+
+GUESSES = {"overlays", "outliers", "odd-size"}
+"""Checks that guess; all others should find what was planted and nothing else."""
+
+
+def run(events: Any) -> Any:
+    for event in events:
+        if isinstance(event, Result):
+            return event.value
+    raise AssertionError
+
+
+def planted(folder: Path, count: int, each: int) -> None:
+    truth = plant(folder / "files", count=count, each=each)
+    began, used = time.perf_counter(), time.process_time()
+    data = run(
+        ingest([folder / "files"], folder / "planted.mq", settings=Settings(width=64, height=64, small="enlarge"))
+    )
+    print(f"ingest {time.perf_counter() - began:.1f} s; ", end="")
+    began, used = time.perf_counter(), time.process_time()
+    result = run(audit(data))
+    print(f"audit {time.perf_counter() - began:.1f} s ({time.process_time() - used:.1f} s of processor time)\n")
+    print("| check | planted | found | recall | precision |\n| --- | --- | --- | --- | --- |")
+    facts = {one["check"]: one for one in result.facts()["findings"]}
+    for kind in [*SINGLE, "exact-duplicates", "leakage", "conflicting-labels"]:
+        meant, said = truth.items[kind], set(facts.get(kind, {}).get("items", []))
+        if kind == "upscaled":  # blurred copies have lost their fine detail too: they count neither way
+            said -= {copy for _, copy in truth.pairs["blur"]}
+        right = len(meant & said)
+        guess = " (a guess)" if kind in GUESSES else ""
+        precision = right / len(said) if said else 1.0
+        print(f"| {kind}{guess} | {len(meant)} | {len(said)} | {right / len(meant):.2f} | {precision:.2f} |")
+        wrong = sorted(said - meant)[:6]
+        if wrong or right < len(meant):
+            print("   <!-- too many:", wrong, " missed:", sorted(meant - said)[:6], "-->")
+    copies(truth, facts.get("near-duplicates", {}).get("groups", []))
+    print("\nothers:", {k: v["count"] for k, v in facts.items() if k not in SINGLE}, "grade", result.grade)
+
+
+def copies(truth: Truth, groups: list[list[str]]) -> None:
+    place = {path: number for number, group in enumerate(groups) for path in group}
+    for kind in COPIES:
+        pairs = truth.pairs[kind]
+        found = sum(a in place and place[a] == place.get(b) for a, b in pairs)
+        print(f"| near-duplicates: {kind} | {len(pairs)} | {found} | {found / len(pairs):.2f} | |")
+    wrong = [g for g in groups if len({truth.family.get(path, path) for path in g}) > 1]
+    print(f"| near-duplicates: groups | | {len(groups)} | | {1 - len(wrong) / max(1, len(groups)):.2f} |")
+    if wrong:
+        print("   <!-- not copies:", wrong[:5], "-->")
+
+
+def labels(folder: Path) -> None:
+    from maquette.data.starter import make_starter
+
+    data = run(make_starter(folder / "starter.mq", size=32, count=1600))
+    values = data.conditions(np.arange(len(data)), ["label"])["label"].copy()
+    rng = np.random.default_rng(0)
+    wrong = np.sort(rng.choice(len(data), len(data) // 20, replace=False))
+    classes = len(data.spec.condition("label").classes)
+    values[wrong] = (values[wrong] + rng.integers(1, classes, len(wrong))) % classes
+    with Writer(folder / "wrong.mq", data.spec, settings={}) as writer:
+        items = [data.item(k) for k in range(len(data))]
+        writer.append(data.images(np.arange(len(data))), {"label": values}, items)
+        changed = writer.finish(np.zeros(len(data), np.uint8), np.arange(len(data), dtype=np.int32))
+    finding = run(audit(changed, only=["wrong-labels"]))["wrong-labels"].finding
+    said = set(finding.all_items.tolist())
+    right = len(said & set(wrong.tolist()))
+    print(f"{len(wrong)} labels of {len(data):,} changed: recall {right / len(wrong):.2f}, ", end="")
+    print(f"precision {right / max(1, len(said)):.2f} ({finding.text or finding.skipped})")
+
+
+def scale(folder: Path, counts: list[int]) -> None:
+    from maquette.core.spec import DataSpec
+
+    print("| images | measuring | copies | all without features | memory over start | bytes an image |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    for count in counts:
+        path = folder / f"{count}.mq"
+        rng = np.random.default_rng(0)
+        with Writer(path, DataSpec(height=32, width=32), settings={}) as writer:
+            for start in range(0, count, 5000):
+                n = min(5000, count - start)
+                coarse = rng.integers(0, 256, (n, 5, 5, 3)).astype(np.float32)
+                steps = np.linspace(0, 3.999, 32)
+                low, share = steps.astype(int), (steps % 1).astype(np.float32)
+                rows = coarse[:, low] * (1 - share)[:, None, None] + coarse[:, low + 1] * share[:, None, None]
+                whole = rows[:, :, low] * (1 - share)[:, None] + rows[:, :, low + 1] * share[:, None]
+                noisy = np.clip(whole + rng.normal(0, 6, whole.shape), 0, 255).astype(np.uint8)
+                writer.append(noisy, {}, [{"path": f"{start + k}"} for k in range(n)])
+            writer.finish(np.zeros(count, np.uint8), np.arange(count, dtype=np.int32))
+        before = _memory()
+        data = Dataset.open(path)
+        times = {"images": 0.0}
+        began = time.perf_counter()
+        from maquette.data.check import names
+
+        quick = [name for name in names() if name not in ("outliers", "wrong-labels")]
+        for event in audit(data, only=quick):
+            if getattr(event, "unit", "") == "images" and event.done == event.total:
+                times["images"] = time.perf_counter() - began
+        whole_time = time.perf_counter() - began
+        result: Audit = event.value
+        grown = _memory() - before
+        print(
+            f"| {count:,} | {1e6 * times['images'] / count:.0f} us an image | "
+            f"{1e6 * (whole_time - times['images']) / count:.0f} us an image | {whole_time:.1f} s | "
+            f"{grown / 1e6:.0f} MB | {grown / count:.0f} |", flush=True,
+        )  # fmt: skip
+        assert len(result.survey) == count
+
+
+def _memory() -> int:
+    """The most memory that this process has held so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--labels", action="store_true")
+    parser.add_argument("--scale", action="store_true")
+    parser.add_argument("--in", dest="folder", type=Path)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        place = given.folder or Path(temporary)
+        if given.labels:
+            labels(place)
+        elif given.scale:
+            scale(place, [10_000, 50_000] if given.quick else [10_000, 50_000, 200_000])
+        else:
+            planted(place, 300 if given.quick else 2000, 4 if given.quick else 20)

@@ -1,0 +1,173 @@
+"""The verb `audit`: what is wrong with a dataset, how bad it is, and how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from maquette.core.errors import UsageError
+from maquette.core.event import Event, Made, Note, Result, Table
+from maquette.core.settings import argument, setting
+from maquette.operations.operation import operation
+
+if TYPE_CHECKING:
+    from maquette.data.audit import Audit as Audited
+    from maquette.data.dataset import Dataset
+    from maquette.store.workspace import Workspace
+
+_SHOWN = 4
+"""Examples of each finding that people are told."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """Which dataset, and what to do about what is found."""
+
+    dataset: str = argument("the dataset to look at")
+    repair: bool = setting(False, "set aside, merge, crop or move what is harmful, as a new edition of the dataset")
+    undo: bool = setting(False, "take back the last change of the dataset; nothing is looked at")
+    report: str | None = setting(
+        None, "write a page to read; for PAGE.html, PAGE.json holds the same", form="FILE.html"
+    )
+    family: str = setting("", "the family that is to learn from it, for what is too few")
+    only: tuple[str, ...] = setting((), "make only these checks", form="CHECK,...")
+    also: tuple[str, ...] = setting((), "repair these findings too, though only a person can tell", form="CHECK,...")
+    leave: tuple[str, ...] = setting((), "findings that a repair leaves as they are", form="CHECK,...")
+    set: tuple[str, ...] = setting((), "a threshold of a check", repeat=True, form="CHECK.SETTING=VALUE")
+
+
+@operation
+def audit(request: Audit, workspace: Workspace) -> Iterator[Event]:
+    """Find what would hurt a model: copies, blur, wrong labels and more; mend it with --repair.
+
+    Nothing is changed without --repair, and a repair can be taken back with --undo. The checks and their thresholds
+    are in the guide.
+    """
+    from maquette.data.audit import audit as look
+    from maquette.data.audit import parse_changes, typed
+    from maquette.data.dataset import Dataset
+
+    data = Dataset.open(workspace.dataset_path(request.dataset))
+    if request.undo:
+        yield from _undo(data, workspace)
+        return
+    page = _page_path(request.report)
+    for name in ("also", "leave"):
+        if getattr(request, name) and not request.repair:
+            raise UsageError(f"--{name} says what to repair", do="give --repair with it")
+    if request.only and any(name not in request.only for name in (*request.also, *request.leave)):
+        raise UsageError("--also and --leave name checks that --only leaves out", do="name them in --only too")
+    result: Audited | None = None
+    for event in look(data, family=request.family, only=request.only, changes=parse_changes(request.set)):
+        if isinstance(event, Result):
+            result = event.value
+        else:
+            yield event
+    assert result is not None
+    _remember(result)
+    if page is not None:
+        _write(result, page)
+        yield Made(path=str(page), what="report")
+    if result.present:
+        yield _table(result)
+    yield Note(text=f"{result.grade}: {'; '.join(result.reasons()[:2])}")
+    facts: dict[str, Any] = {**result.facts(), "report": None if page is None else str(page)}
+    steps = result.steps()
+    for number, step in enumerate(steps, 1):
+        yield Note(text=f"{number}. {step.what}")
+    if request.repair:
+        yield from _repair(request, result, facts, workspace)
+        return
+    summary = f"{data.path}: {result.grade.lower()}; {_count(result)} among {len(result.survey):,} images."
+    commands = list(dict.fromkeys(step.command for step in steps if step.command))
+    if page is None:
+        commands.append(f"maquette audit {typed(data.path)} --report {data.name}-audit.html")
+    yield Result(verb="audit", facts=facts, value=result, summary=summary, next=commands or ())
+
+
+def _count(result: Audited) -> str:
+    found = len(result.present)
+    return f"{found} kind{'s' if found != 1 else ''} of findings" if found else "nothing was found"
+
+
+def _table(result: Audited) -> Table:
+    rows = []
+    for one in result.present:
+        items = [result.survey.path(int(k)) for k in one.extra[:_SHOWN]]
+        items += [path for path, _ in one.finding.files[: _SHOWN - len(items)]]
+        examples = ", ".join(items) + (", ..." if one.finding.count > len(items) > 0 else "")
+        rows.append([one.check.name, one.severity, one.sentence, examples])
+    return Table(title="Findings", columns=("check", "how bad", "what", "such as"), rows=rows)
+
+
+def _repair(request: Audit, result: Audited, facts: dict[str, Any], workspace: Workspace) -> Iterator[Event]:
+    from maquette.data.audit import typed
+    from maquette.data.edition import number
+    from maquette.data.repair import plan, repair
+
+    made = plan(result, also=request.also, leave=request.leave)
+    data = repair(result, made)
+    workspace.index.add_dataset(data)
+    facts |= {
+        "repaired": bool(made), "edition": number(data), "digest_before": result.survey.data.digest,
+        "digest": data.digest, "set_aside": [row for row in data.set_aside() if "item" in row],
+        "cropped": len(made.cropped), "moved": len(made.moved), "kept": data.in_use,
+    }  # fmt: skip
+    if not made:
+        summary = f"{data.path}: there was nothing to repair."
+        yield Result(verb="audit", facts=facts, value=result, summary=summary)
+        return
+    yield Result(
+        verb="audit",
+        facts=facts,
+        value=result,
+        summary=f"{data.path}: {made.words()}; {data.in_use:,} images are left (edition {number(data)}).",
+        next=(f"maquette audit {typed(data.path)} --undo", f"maquette train {typed(data.path)} --time 10m"),
+    )
+
+
+def _undo(data: Dataset, workspace: Workspace) -> Iterator[Event]:
+    from maquette.data.edition import go_back, history, number
+
+    what = history(data)[-1].get("what", "")
+    before = go_back(data)
+    workspace.index.add_dataset(before)
+    facts = {
+        "dataset": str(before.path), "digest": before.digest, "edition": number(before), "findings": [], "report": None
+    }  # fmt: skip
+    summary = f"{before.path}: taken back ({what}); it has {before.in_use:,} images again (edition {number(before)})."
+    yield Result(verb="audit", facts=facts, summary=summary)
+
+
+def _remember(result: Audited) -> None:
+    """Keep what was found beside the dataset, for `remove --finding`; one that cannot be written stays as it is."""
+    import contextlib
+
+    from maquette.core.files import write_json
+
+    found = {one.check.name: [int(result.survey.indices[k]) for k in one.extra] for one in result.found if one.finding}
+    with contextlib.suppress(OSError):
+        write_json(result.survey.data.path / "audit.json", {"digest": result.survey.data.digest, "found": found})
+
+
+def _page_path(name: str | None) -> Path | None:
+    """Where the page goes, said to be impossible before any work."""
+    if name is None:
+        return None
+    path = Path(name).expanduser()
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise UsageError(f"--report {name} is no name of a page", do="give a name that ends in .html")
+    return path
+
+
+def _write(result: Audited, path: Path) -> None:
+    from maquette.core.errors import DataError
+    from maquette.core.files import write_json
+    from maquette.data.audit_page import page
+    from maquette.store.disk import writing
+
+    with writing("the report", path, DataError):
+        page(result).save(path)
+        write_json(path.with_suffix(".json"), result.facts())
