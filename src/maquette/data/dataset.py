@@ -36,10 +36,10 @@ from maquette.core.errors import DataError, MaquetteError
 from maquette.core.files import sync_folder
 from maquette.core.spec import DataSpec
 from maquette.data.arrays import Map, Stream, damaged, digest_file
+from maquette.data.description import VERSION, read_description
 from maquette.data.origin import ORIGIN
 from maquette.data.unfinished import ACTIVE, Journal, put_in_place, recover, remove_stale
 
-VERSION = 1
 Part = Literal["train", "held-out"]
 PARTS: tuple[Part, ...] = ("train", "held-out")
 ASIDE = 2
@@ -48,8 +48,6 @@ _RECORDS = ("items.jsonl", "set_aside.jsonl")
 _BESIDE = ("offsets.npy", "origins.npy")
 """Arrays that say where images came from; the dataset's digest, which says what they are, leaves them out."""
 _NAME = re.compile(r"\w[\w-]{0,63}")
-_FILE = re.compile(r"(?:conditions/)?\w[\w-]{0,63}(?:\.\d{1,9})?\.(?:npy|jsonl)")
-_MAX_DESCRIPTION = 64 << 20
 
 
 class Dataset:
@@ -73,7 +71,7 @@ class Dataset:
     def open(cls, path: str | os.PathLike[str]) -> Dataset:
         """Open a dataset's folder; whatever is missing, damaged or of another size is said before anything is read."""
         path = Path(path)
-        description = _describe(path)
+        description = read_description(path)
         try:
             spec = DataSpec.from_json(description["spec"])
         except (MaquetteError, TypeError, ValueError, AttributeError) as error:
@@ -372,38 +370,6 @@ def already(to: str | os.PathLike[str], settings: Mapping[str, Any]) -> Dataset 
 
 def _file(condition: str) -> str:
     return f"conditions/{condition}.npy"
-
-
-def _describe(path: Path) -> dict[str, Any]:
-    file = path / "dataset.json"
-    if not path.exists():
-        raise DataError("there is no dataset here", where=path, do="make one with maquette ingest")
-    if not file.is_file():
-        raise DataError("this is not a dataset", where=path, do="make one from it with maquette ingest")
-    if file.stat().st_size > _MAX_DESCRIPTION:
-        raise damaged(file, "it is far too long")
-    try:
-        description = json.loads(file.read_bytes())
-    except (ValueError, RecursionError):
-        raise damaged(file, "it cannot be read as JSON") from None
-    if not isinstance(description, dict) or description.get("maquette") != "dataset":
-        raise DataError("this is not a dataset", where=path, do="make one from it with maquette ingest")
-    if description.get("version") != VERSION:
-        raise DataError(
-            f"the dataset has format {description.get('version')!r}, this program reads {VERSION}",
-            where=path,
-            do="update maquette, or make the dataset again",
-        )
-    kinds = {"digest": str, "count": int, "spec": dict, "settings": dict, "arrays": dict, "records": dict}
-    for key, kind in kinds.items():
-        if not isinstance(description.get(key), kind):
-            raise damaged(file, f"{key!r} is missing or of the wrong kind")
-    files = description.get("files", {})
-    if not isinstance(files, dict) or not all(isinstance(f, str) and _FILE.fullmatch(f) for f in files.values()):
-        raise damaged(file, "it names files that no dataset has")
-    if not 0 < description["count"] < 2**40:
-        raise damaged(file, f"it says that there are {description['count']} images")
-    return description
 
 
 def _line(file: Path, line: bytes) -> dict[str, Any]:
