@@ -10,7 +10,7 @@ take turns, the quickest of their runs counts. Where scikit-image needs many sec
 multiplied by four (marked *).
 
 Promised: as fast as the fastest of the three for every op that they have too, and at least 5 times scikit-image in the
-geometric mean. Ends with 1 where that does not hold (5 % are granted to the clock). Plain OpenCV is shown for
+geometric mean. Ends with 1 where that does not hold (granted to the clock: 5 %, and 0.05 ms). Plain OpenCV is shown for
 comparison: the op is that, and what makes it right for alpha, depth and tiles.
 """
 
@@ -33,8 +33,8 @@ from typing import Any
 import numpy as np
 
 PEERS = ("scikit-image", "Pillow", "kornia")
-GRANTED, PROMISED = 1.05, 5.0
-SECONDS = 0.25
+GRANTED, MOMENT, PROMISED = 1.05, 0.05, 5.0
+SECONDS = 0.15
 """How long one side is timed in a row, at least, when it is its turn."""
 
 
@@ -230,14 +230,35 @@ def geometry() -> Iterator[Row]:
 
 
 def regions() -> Iterator[Row]:
-    """Segmentation."""
+    """Segmentation, and what the op shows of it: regions in their mean colour."""
     import skimage.filters as f
     import skimage.segmentation as s
+    from skimage.color import label2rgb
 
-    yield Row(op="slic", dials={"count": 200}, skimage=lambda i: s.slic(i.rgb, n_segments=200, start_label=1))
-    yield Row(op="felzenszwalb", skimage=lambda i: s.felzenszwalb(i.rgb, scale=200, sigma=0.8, min_size=200), slow=True)
-    yield Row(op="otsu", skimage=lambda i: i.grey > f.threshold_otsu(i.grey))
-    yield Row(op="adaptive-threshold", skimage=lambda i: i.grey > f.threshold_local(i.grey, 51))
+    def mean(labels: Any, image: Any) -> Any:
+        return label2rgb(labels, image, kind="avg", bg_label=-1)
+
+    yield Row(
+        op="superpixels", dials={"count": 400},
+        skimage=lambda i: mean(s.slic(i.rgb, n_segments=400, compactness=10.0, start_label=0), i.rgb),
+    )  # fmt: skip
+    yield Row(
+        op="regions-by-likeness",
+        skimage=lambda i: mean(s.felzenszwalb(i.rgb, scale=100, sigma=0.8, min_size=50), i.rgb),
+    )  # fmt: skip
+    yield Row(
+        op="watershed", dials={"count": 250},
+        skimage=lambda i: mean(s.watershed(f.sobel(f.gaussian(i.grey, 1.0)), markers=250) - 1, i.rgb),
+    )  # fmt: skip
+    yield Row(op="otsu", skimage=lambda i: _grey(i) > f.threshold_otsu(_grey(i)))
+    yield Row(op="multi-otsu", skimage=lambda i: np.digitize(_grey(i), f.threshold_multiotsu(_grey(i), 3)), slow=True)
+    yield Row(
+        op="adaptive-threshold", dials={"window": 51},
+        skimage=lambda i: _grey(i) > f.threshold_local(_grey(i), 51, method="mean"),
+        opencv=lambda i: i.cv2.adaptiveThreshold(
+            i.cv2.cvtColor(i.rgb, i.cv2.COLOR_RGB2GRAY), 255, i.cv2.ADAPTIVE_THRESH_MEAN_C, i.cv2.THRESH_BINARY, 51, 0
+        ),
+    )  # fmt: skip
 
 
 def rows() -> list[Row]:
@@ -266,8 +287,8 @@ def kornia_rows(size: int, image: Any) -> dict[str, Callable[[], Any]]:
         "sharpen": lambda: k.unsharp_mask(x, (13, 13), (2.0, 2.0)),
         "posterise": lambda: e.posterize(x, 3),
         "gamma": lambda: e.adjust_gamma(x, 0.8),
-        "brightness": lambda: e.adjust_brightness(x, 0.15),
-        "contrast": lambda: e.adjust_contrast(x, 1.2),
+        "brightness": lambda: e.adjust_contrast(x, 1.15),
+        "contrast": lambda: e.adjust_contrast_with_mean_subtraction(x, 1.2),
         "saturation": lambda: e.adjust_saturation(x, 1.25),
         "hue": lambda: e.adjust_hue(x, 0.5),
         "invert": lambda: e.invert(x),
@@ -379,6 +400,12 @@ def given(row: Row, inputs: Inputs) -> dict[str, Any]:
     }
 
 
+def _grey(i: Inputs) -> Any:
+    from skimage.color import rgb2gray
+
+    return rgb2gray(i.unit)
+
+
 def _has(module: str) -> bool:
     import importlib.util
 
@@ -429,10 +456,11 @@ def report(table: dict[str, dict[str, float]], marked: set[str]) -> bool:
         ]
         print(f"{name[:52]:52}" + "".join(cells) + shares)
         if peers:
-            ahead.append((min(peers) / found["maquette"], name))
+            fine = found["maquette"] <= min(peers) * GRANTED + MOMENT
+            ahead.append((fine, f"{name} ({min(peers) / found['maquette']:.2f})"))
         if "scikit-image" in found:
             gains.append(found["scikit-image"] / found["maquette"])
-    behind = [f"{name} ({share:.2f})" for share, name in ahead if share * GRANTED < 1]
+    behind = [name for fine, name in ahead if not fine]
     mean = math.exp(sum(map(math.log, gains)) / len(gains)) if gains else math.nan
     print(f"\n{len(ahead) - len(behind)} of {len(ahead)} shared ops at least as fast as the fastest of them")
     print(f"{mean:.1f} times scikit-image in the geometric mean of {len(gains)} ops (promised: {PROMISED:g})")

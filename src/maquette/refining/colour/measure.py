@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from maquette.core.image import Image
 from maquette.refining.colour.space import Floats, top
-from maquette.refining.threads import at_once
+from maquette.refining.threads import at_once, bands
 
 Weights = Floats | None
 """How much each pixel counts, height x width, by its alpha; None where all count alike."""
@@ -50,9 +50,11 @@ def histograms(colour: Image, weights: Weights = None) -> list[NDArray[np.float6
         return [histogram(colour[..., at], weights) for at in range(colour.shape[2])]
     import cv2
 
-    image = np.ascontiguousarray(colour)
-    jobs = [partial(cv2.calcHist, [image], [at], None, [256], [0, 256]) for at in range(colour.shape[2])]
-    return [np.asarray(counts, np.float64).ravel() for counts in at_once(jobs, colour.size)]
+    image, channels = np.ascontiguousarray(colour), colour.shape[2]
+    parts = [image[begin:end] for begin, end in bands(len(image), image.size)]
+    jobs = [partial(cv2.calcHist, [part], [at], None, [256], [0, 256]) for part in parts for at in range(channels)]
+    counts = np.asarray(at_once(jobs, image.size), np.float64).reshape(len(parts), channels, 256)
+    return list(counts.sum(axis=0))
 
 
 def quantile(counts: NDArray[np.float64], share: float) -> float:

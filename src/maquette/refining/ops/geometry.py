@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import cv2
@@ -17,6 +18,7 @@ from maquette.core.image import Image
 from maquette.refining import pixels
 from maquette.refining.op import op
 from maquette.refining.schema import Dial
+from maquette.refining.threads import at_once
 
 Method = Literal["lanczos", "bicubic", "bilinear", "area", "nearest"]
 Ground = Literal["colour", "transparent", "edge", "mirror", "wrap"]
@@ -97,6 +99,9 @@ def resized(image: Image, size: tuple[int, int], method: str = "lanczos", tile: 
     def one(part: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(Pillow.fromarray(part).resize(size, _FILTERS[method], box))
 
+    if image.dtype == np.uint8 and image.shape[2] == 3 and size[0] * size[1] > height * width:
+        jobs = [partial(one, plane) for plane in cv2.split(np.ascontiguousarray(image))]
+        return np.asarray(cv2.merge(at_once(jobs, 3 * size[0] * size[1])))
     if image.dtype == np.uint8 and image.shape[2] in (1, 3):
         return one(np.ascontiguousarray(image[..., 0] if image.shape[2] == 1 else image)).reshape(*size[::-1], -1)
     planes = [one(np.ascontiguousarray(image[..., k], np.float32)) for k in range(image.shape[2])]

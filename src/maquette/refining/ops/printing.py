@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal
 
 import cv2
@@ -16,6 +18,7 @@ from maquette.refining.op import op
 from maquette.refining.pixels import largest, rgb_of
 from maquette.refining.schema import Dial
 from maquette.refining.screens import covered, diffused, threshold_map
+from maquette.refining.threads import at_once, bands
 
 _SCREENS = {"cyan": 15.0, "magenta": 75.0, "yellow": 0.0, "black": 45.0}
 """Degrees by which offset print turns each ink's screen, so that their dots do not beat against each other."""
@@ -134,9 +137,20 @@ def _blocks(image: Image, size: int) -> Image:
         for left, right in columns:
             if top < bottom and left < right:
                 here = result[top // size : math.ceil(bottom / size), left // size : math.ceil(right / size)]
-                shrunk = cv2.resize(image[top:bottom, left:right], here.shape[1::-1], interpolation=cv2.INTER_AREA)
-                here[...] = shrunk.reshape(here.shape)
+                at_once(_shrinking(image[top:bottom, left:right], here), image.size)
     return result
+
+
+def _shrinking(image: Image, into: Image) -> list[Callable[[], None]]:
+    """The work of shrinking by a whole factor, in bands of rows."""
+    factor = image.shape[0] // into.shape[0]
+
+    def shrink(begin: int, end: int) -> None:
+        size = (into.shape[1], end - begin)
+        done = cv2.resize(image[begin * factor : end * factor], size, interpolation=cv2.INTER_AREA)
+        into[begin:end] = done.reshape(end - begin, *into.shape[1:])
+
+    return [partial(shrink, *edges) for edges in bands(into.shape[0], image.size)]
 
 
 def _enlarged(small: Image, size: int, shape: tuple[int, ...]) -> Image:

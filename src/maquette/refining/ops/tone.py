@@ -50,6 +50,8 @@ def brightness(
 ) -> Image:
     """Make the image brighter or darker."""
     if method == "plain":
+        if image.dtype == np.uint8:
+            return np.asarray(cv2.convertScaleAbs(image, alpha=1 + amount)).reshape(image.shape)
         return tabulate(image, lambda values: values * (1 + amount))
     # A quarter circle's worth of bend: slope 4^amount at black and 4^-amount at white; its inverse is -amount.
     bend = 4.0**amount
