@@ -21,7 +21,8 @@ def count():
 
 
 OPS = {
-    "gamma": {}, "equalise": {"on": "channels"}, "auto-levels": {}, "flip": {}, "resize": {"scale": 2.0},
+    "gamma": {}, "equalise": {"on": "channels"}, "auto-levels": {}, "hue": {}, "white-balance": {}, "flip": {},
+    "resize": {"scale": 2.0},
     "resize ": {"width": 333}, "gaussian-blur": {"radius": 5}, "bilateral": {}, "median": {"radius": 4}, "guided": {},
     "motion-blur": {}, "sharpen": {}, "denoise-tv": {}, "denoise-wavelet": {}, "denoise-means": {"search": 2},
     "deblock": {"amount": 0.05}, "oil": {}, "bloom": {},
@@ -30,7 +31,7 @@ OPS = {
 
 @pytest.mark.parametrize("name", OPS)
 def test_results_do_not_depend_on_the_number_of_threads(name, count, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(threads, "PROCESSORS", 3)
     op, results = registry.get(name.strip()), []
     for number in (1, 3):
         count(number)
@@ -40,7 +41,7 @@ def test_results_do_not_depend_on_the_number_of_threads(name, count, monkeypatch
 
 
 def test_bands_cover_all_rows_once(count, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 3)
+    monkeypatch.setattr(threads, "PROCESSORS", 3)
     count(3)
     for rows in (1, 2, 7, 1000):
         parts = threads.bands(rows, 1 << 20)
@@ -49,9 +50,17 @@ def test_bands_cover_all_rows_once(count, monkeypatch):
     assert threads.bands(1000, 100) == [(0, 1000)]
 
 
+def test_jobs_of_jobs_do_not_wait_for_each_other(count, monkeypatch):
+    monkeypatch.setattr(threads, "PROCESSORS", 2)
+    count(2)
+    inner = [lambda: 1, lambda: 2, lambda: 3]
+    outer = [lambda: sum(threads.at_once(inner, 1 << 20))] * 8
+    assert threads.at_once(outer, 1 << 20) == [6] * 8
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows does not fork")
 def test_a_forked_process_gets_threads_of_its_own(count, monkeypatch):
-    monkeypatch.setattr(os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(threads, "PROCESSORS", 2)
     count(2)
     jobs = [lambda: 1, lambda: 2]
     assert threads.at_once(jobs, 1 << 20) == [1, 2]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -12,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maquette.refining.neighbourhood import MIRROR, Floats
+from maquette.refining.threads import threads
 
 _STARLET = (0.8908, 0.2007, 0.0856, 0.0413, 0.0205)
 """What is left of white noise of deviation 1 in each scale of the B3-spline wavelet."""
@@ -36,11 +36,6 @@ def measured_noise(image: Floats) -> float:
     return sum(found) / len(found)
 
 
-def _threads() -> int:
-    """As many as OpenCV may use: whoever runs several images at once gives each of them one."""
-    return max(1, min(cv2.getNumThreads(), os.cpu_count() or 1))
-
-
 def in_strips(image: Floats, work: Callable[[Floats], Floats], halo: int, rows: int) -> Floats:
     """`work` done on strips of rows with a halo of the rows around, on all cores: the same pixels as at once.
 
@@ -53,12 +48,11 @@ def in_strips(image: Floats, work: Callable[[Floats], Floats], halo: int, rows: 
         end, top = min(begin + rows, height), max(0, begin - halo)
         result[begin:end] = work(image[top : end + halo])[begin - top : end - top]
 
-    threads = _threads()
-    if threads == 1 or height <= rows:
+    if threads() == 1 or height <= rows:
         for begin in range(0, height, rows):
             one(begin)
     else:
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(threads()) as pool:
             list(pool.map(one, range(0, height, rows)))
     return result
 
@@ -124,7 +118,7 @@ def wavelet_shrunk(image: Floats, lightness: float, colour: float) -> Floats:
     noises = [lightness] + [colour] * (image.shape[2] - 1)
     if len(planes) == 1:
         return _shrunk(planes[0], lightness)[..., None]
-    with ThreadPoolExecutor(_threads()) as pool:
+    with ThreadPoolExecutor(threads()) as pool:
         done = list(pool.map(_shrunk, planes, noises))
     return np.asarray(cv2.transform(np.stack(done, axis=2), turn.T.astype(np.float32)))
 

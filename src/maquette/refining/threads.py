@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -16,18 +17,20 @@ from typing import TypeVar
 import cv2
 
 Result = TypeVar("Result")
+PROCESSORS = os.cpu_count() or 1
+_NAME = "refining-in-parts"
 _WORTH = 1 << 18
 """Values below which starting threads costs more than it gains."""
 
 
 def threads() -> int:
     """How many may be used."""
-    return max(1, min(cv2.getNumThreads(), os.cpu_count() or 1))
+    return max(1, min(cv2.getNumThreads(), PROCESSORS))
 
 
 @functools.cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="refining")
+    return ThreadPoolExecutor(PROCESSORS, thread_name_prefix=_NAME)
 
 
 if hasattr(os, "register_at_fork"):  # a forked process has the pool, but not its threads
@@ -35,8 +38,9 @@ if hasattr(os, "register_at_fork"):  # a forked process has the pool, but not it
 
 
 def at_once(jobs: Sequence[Callable[[], Result]], values: int) -> list[Result]:
-    """The results of all jobs, which together work on so many values. Jobs must not call this themselves."""
-    if threads() == 1 or values < _WORTH or len(jobs) < 2:
+    """The results of all jobs, which together work on so many values. What a job asks for in turn is done in line."""
+    inside = threading.current_thread().name.startswith(_NAME)
+    if inside or threads() == 1 or values < _WORTH or len(jobs) < 2:
         return [job() for job in jobs]
     return list(_pool().map(lambda job: job(), jobs))
 

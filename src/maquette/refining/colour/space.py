@@ -150,8 +150,8 @@ def in_strips(image: Image, work: Callable[[Image], Image]) -> Image:
     rows = max(1, _STRIP // max(1, image.shape[1]))
     if image.shape[0] <= rows:
         return work(image)
-    parts = [work(image[begin : begin + rows]) for begin in range(0, image.shape[0], rows)]
-    return np.concatenate(parts)
+    jobs = [partial(work, image[begin : begin + rows]) for begin in range(0, image.shape[0], rows)]
+    return np.concatenate(at_once(jobs, image.size))
 
 
 def in_light(image: Image, change: Callable[[Floats], Floats]) -> Image:
