@@ -18,8 +18,8 @@ from maquette.trust import codes
 
 LOWEST, HIGHEST = 3.0, 19.0
 """Waves a tile: from .05 to .3 a pixel. Lower ones would be seen as blotches, higher ones die in JPEG and resizing."""
-COLOUR_HIGHEST = 14.0
-"""Waves a tile in the colours, which JPEG and WebP keep at half the size."""
+COLOUR_LOWEST, COLOUR_HIGHEST = 1.5, 14.0
+"""Waves a tile in the colours, which JPEG and WebP keep at half the size; there blotches are hardly seen."""
 PILOT_OF = 3
 """One wave in so many is the pilot's."""
 
@@ -59,15 +59,15 @@ class Pattern:
 @functools.lru_cache(maxsize=16)
 def pattern(key: bytes) -> Pattern:
     """The pattern of a key; it is the same on every machine."""
-    return replace(_ring(key, "luminance", HIGHEST), colour=_ring(key, "colour", COLOUR_HIGHEST))
+    return replace(_ring(key, "luminance", LOWEST, HIGHEST), colour=_ring(key, "colour", COLOUR_LOWEST, COLOUR_HIGHEST))
 
 
-def _ring(key: bytes, plane: str, highest: float) -> Pattern:
+def _ring(key: bytes, plane: str, lowest: float, highest: float) -> Pattern:
     reach = int(highest)
     y, x = np.mgrid[-reach : reach + 1, 0 : reach + 1]
     radius = np.hypot(y, x)
     half = (x > 0) | (y > 0)
-    waves = np.stack([y, x], axis=-1)[(radius >= LOWEST) & (radius <= highest) & half].astype(np.int32)
+    waves = np.stack([y, x], axis=-1)[(radius >= lowest) & (radius <= highest) & half].astype(np.int32)
     waves = waves[np.lexsort((waves[:, 1], waves[:, 0], (waves**2).sum(1)))]
     # One of every three waves of about one length is the pilot's, so that it reaches as far as the payload does.
     groups = len(waves) // PILOT_OF

@@ -49,6 +49,8 @@ class Found:
     """How often an image that was made without the key would look as marked as this one."""
     payload: bytes | None = None
     """What the mark says, if it can be read."""
+    likeliest: bytes | None = None
+    """The payload as it can be read best, when its checksum is wrong: most of its bits may be right."""
     bit_confidence: float = 0.0
     """The chance that the payload is right."""
     kind: str = "whole"
@@ -118,10 +120,12 @@ def detect(image: Image, key: bytes, length: int = 4) -> Found:
             break
     p_value = evidence.overall(found)
     best = min(found, key=lambda one: one.chance / evidence.SHARES[one.kind])
-    told = best.word if best.word is not None and best.word.whole and p_value <= FALSE_ALARMS else None
+    word = best.word if p_value <= FALSE_ALARMS else None
+    told = word if word is not None and word.whole else None
     return Found(
         p_value=p_value,
         payload=told.payload if told else None,
+        likeliest=word.payload if word else None,
         bit_confidence=told.confidence if told else 0.0,
         kind=best.kind,
         tile=best.place.tile,
