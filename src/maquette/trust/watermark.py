@@ -32,8 +32,8 @@ SMALLEST_SIDE = 24
 _LARGEST_SIDE = 1024  # for looking; the tiles of larger images are larger as well
 _ENOUGH = 1e-9  # a chance this small needs no other place to be looked at
 _FEWEST_COLOURS, _FLAT_SHARE = 64, 0.6
-_FLAT, _BUSY, _MOST = 1.1, 0.45, 3.0  # how large the mark may be: least, times activity, most; levels of 255
-_REACH = 3.0  # pixels
+_FLAT, _BUSY, _MOST = 1.0, 0.9, 3.0  # how large the mark may be: least, times activity, most; levels of 255
+_REACH, _AROUND = 1.5, 9  # pixels
 _COLOUR = 0.35  # of the change in luminance: about a seventh of the whole
 
 
@@ -152,7 +152,7 @@ def detect_many(images: Iterable[Image], key: bytes, length: int = 4) -> Found:
         raise UsageError("there are no images to look at")
     word, by_chance = total.word(length)
     saying, silent = evidence.together(total.pilot(), by_chance), total.presence()
-    p_value = min(1.0, 2 * min(saying, silent))  # two ways to be marked
+    p_value = 1 - (1 - min(saying, silent)) ** 2 if min(saying, silent) > 1e-9 else 2 * min(saying, silent)
     payload = word.payload if word.whole and p_value <= FALSE_ALARMS and saying <= silent else None
     return Found(p_value=p_value, payload=payload, bit_confidence=word.confidence if payload else 0.0)
 
@@ -196,9 +196,14 @@ def _reads(marked: Image, known: Pattern, place: Place, length: int, says: bool)
 
 
 def _room(plane: Plane) -> Plane:
-    """How large a change of luminance goes unseen at each pixel: more where the image is busy."""
+    """How large a change of luminance goes unseen at each pixel: more where it is busy all around.
+
+    The least busy place near a pixel counts, so that nothing shows in the flat ground beside an edge.
+    """
     busy = np.sqrt(activity(plane, _REACH)[1])
-    return np.asarray(np.clip(_BUSY * busy, _FLAT, _MOST))
+    calm = cv2.erode(busy, np.ones((_AROUND, _AROUND), np.uint8), borderType=cv2.BORDER_REFLECT)
+    even = cv2.GaussianBlur(calm, (0, 0), _REACH, borderType=cv2.BORDER_REFLECT)
+    return np.asarray(np.clip(_BUSY * even, _FLAT, _MOST))
 
 
 def _drawn(known: Pattern, seen: Spectrum, place: Place, symbols: codes.Soft | None) -> Plane:
