@@ -31,29 +31,35 @@ class Finisher:
     """Turns a refined image into the file that is written. Threads may share it."""
 
     press: Press
-    examiner: Examiner
+    examiner: Examiner | None
+    """Reads sources before they are carried; none is needed for what this program has just made itself."""
     batch: Batch
     software: Mapping[str, str]
 
     def __call__(self, image: Image, kept: Mapping[str, Any], work: Work) -> bytes:
         """The signed file."""
+        return self.finished(image, kept, work)[0]
+
+    def finished(self, image: Image, kept: Mapping[str, Any], work: Work, source: str = "") -> tuple[bytes, Manifest]:
+        """The signed file, and what it says. `source` names what was refined, where the digest of its file does not."""
         content = work.content if isinstance(work.content, bytes) else _read(work.content)
-        manifest = self._manifest(content, work)
+        manifest = self._manifest(source or f"sha256:{hashlib.sha256(content).hexdigest()}", work)
         before = base64.b64decode(kept["xmp"]) if "xmp" in kept else b""
         blocks = {**kept, "xmp": base64.b64encode(metadata.xmp(manifest, before)).decode()}
         written = encode(image, self.batch.format, **for_saving(blocks, self.batch.format, self.batch.software))
-        return self.press.edited(written, manifest, self._source(content) if self.press.signer else None)
+        return self.press.edited(written, manifest, self._source(content) if self.press.signer else None), manifest
 
     def _source(self, content: bytes) -> Source | None:
         """The source, if the library that is to carry it read it without harm in a worker."""
         media = media_of(content[:64])
         if not media or len(content) > LARGEST_SOURCE:
             return None
-        report = self.examiner.ask(content)
-        return None if report["status"] == "unreadable" else Source(content=content, media=media)
+        if self.examiner is not None and self.examiner.ask(content)["status"] == "unreadable":
+            return None
+        return Source(content=content, media=media)
 
-    def _manifest(self, content: bytes, work: Work) -> Manifest:
-        given = {"source": f"sha256:{hashlib.sha256(content).hexdigest()}"}
+    def _manifest(self, source: str, work: Work) -> Manifest:
+        given = {"source": source}
         dials: dict[str, Any] = {"seed": work.seed}
         if self.batch.tile:
             dials["tile"] = self.batch.tile

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maquette.core.spec import DataSpec
+    from maquette.engine.refined import Refiner
     from maquette.store.workspace import Workspace
+    from maquette.trust.press import Press
     from maquette.trust.signing import Source
 
 MOST = 10_000_000
@@ -41,6 +43,7 @@ class Sample:
     number: tuple[str, ...] = setting((), "a number the model knows", repeat=True, form="NAME=VALUE")
     image: tuple[str, ...] = setting((), "an image file the model needs", repeat=True, form="[NAME=]FILE")
     format: str = setting("png", "the kind of file", choices=("png", "jpeg", "webp", "avif", "tiff"))
+    refine: str = setting("", "finish every image by this recipe: words, a name or a file", form="RECIPE")
     sheet: bool = setting(True, "also write a sheet of the first 64 images")
     sign: str = setting("on", "whether images are signed, so that anyone can check them", choices=("on", "off"))
     watermark: str = setting(
@@ -81,6 +84,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     from maquette.core.noise import SEED_LIMIT
     from maquette.core.settings import from_json, to_json
     from maquette.engine.load import load
+    from maquette.engine.refined import of_one_size
     from maquette.engine.sample import MICRO, software, vouched, wishes
     from maquette.engine.table import condition_table
     from maquette.store.run import Run
@@ -105,6 +109,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         "tile": model.spec.tile,
         **_data_facts(run.facts),
     }  # fmt: skip
+    refiner = _refiner(request, press, workspace, model.spec) if request.refine else None
     began = time.perf_counter()
     paths: list[Path] = []
     noted: list[dict[str, Any]] = []
@@ -119,15 +124,19 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
             for made in batch:
                 path = to / f"seed-{made.seed:08d}{FORMATS[request.format][1]}"
                 asked = {s.name: s.describe(rows[s.name][done]) for s in model.spec.conditions} | digests
-                manifest = press.generated(path, made, {**shared, "conditions": asked}, source)
+                picture = made.picture
+                if refiner is None:
+                    manifest = press.generated(path, made, {**shared, "conditions": asked}, source)
+                    mark = manifest.mark
+                else:
+                    refined = refiner.write(path, made, {**shared, "conditions": asked}, source)
+                    manifest, picture, mark = refined.manifest, refined.image, refined.mark
                 record = {"file": path.name, "seed": made.seed, "conditions": asked, "manifest": manifest.digest}
                 records[path.name] = json.dumps(record, ensure_ascii=False)
-                noted.append(
-                    {"run": str(run.path), "seed": made.seed, "manifest": manifest.digest, "mark": manifest.mark}
-                )
+                noted.append({"run": str(run.path), "seed": made.seed, "manifest": manifest.digest, "mark": mark})
                 paths.append(path)
                 if len(first) < 64:
-                    first.append(made.picture)
+                    first.append(picture)
                 done += 1
             spent = time.perf_counter() - began
             yield Progress(
@@ -137,7 +146,8 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     facts = {"run": str(run.path), "model": run.facts.get("model"), "dials": to_json(options), "given": _words(given)}
     _write_records(to, records, facts)
     if request.sheet:
-        scale = max(1, 96 // max(model.spec.height, model.spec.width))
+        first = of_one_size(first)
+        scale = max(1, 96 // max(first[0].shape))
         path = to / "sheet.png"
         shown = {**shared, "model": str(run.facts["model"]), "seeds": (seeds[0], seeds[len(first) - 1])}
         press.sheet(path, sheet(first, columns=8, scale=scale), shown)
@@ -151,6 +161,22 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     result = {"images": [str(path) for path in paths], "seeds": list(seeds), "to": str(to)}
     summary = f"{len(paths):,} images of the seeds {seeds[0]} to {seeds[-1]} in {to}."
     yield Result(verb="sample", facts=result, value=Pictures(paths), summary=summary)
+
+
+def _refiner(request: Sample, press: Press, workspace: Workspace, spec: DataSpec) -> Refiner:
+    """What finishes every image by the recipe that was asked for."""
+    import maquette
+    from maquette.engine.refined import Refiner
+    from maquette.operations.refine import models
+    from maquette.refining.named import recipe
+    from maquette.trust.press import Press
+
+    parents = Press(
+        workspace.home, sign=request.sign == "on", maker=request.maker, watermark=request.watermark
+    )  # fmt: skip
+    return Refiner(
+        recipe(request.refine), press, parents, tile=spec.tile, version=maquette.__version__, hand=models(workspace)
+    )
 
 
 def _data_facts(facts: Mapping[str, Any]) -> dict[str, str]:

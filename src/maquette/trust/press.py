@@ -54,6 +54,12 @@ class Press:
         self, path: Path, made: Generated, facts: Mapping[str, Any], source: signing.Source | None = None
     ) -> Manifest:
         """Write an image that a model has just made. `facts` are those of the manifest that all images share."""
+        return self.write(path, *self.fresh(made, facts, source))
+
+    def fresh(
+        self, made: Generated, facts: Mapping[str, Any], source: signing.Source | None = None
+    ) -> tuple[bytes, Manifest]:
+        """The file of an image that a model has just made, not written yet."""
         kind = "guided" if made.guided else "sampled"
         plain = self.manifest(kind=kind, seed=made.seed, model=made.model, **facts)
         strength = strength_of(self.watermark, min(made.picture.shape[:2]))
@@ -66,7 +72,7 @@ class Press:
             self.unfit.append(error.what)
             manifest = plain
             content = signing.generated(made, plain, self.format, self.signer, source=source)
-        return self._write(path, content, manifest)
+        return content, manifest
 
     def sheet(self, path: Path, picture: Image, facts: Mapping[str, Any]) -> Manifest:
         """Write a sheet of images, over one that is there."""
@@ -80,7 +86,7 @@ class Press:
             return content
         return signing.edited(content, self.format, manifest, self.signer, source=source)
 
-    def _write(self, path: Path, content: bytes, manifest: Manifest) -> Manifest:
+    def write(self, path: Path, content: bytes, manifest: Manifest) -> Manifest:
         """A new file; or the one that is there, if it shows the same pixels made in the same way."""
         before = _before(path)
         if before is not None and _same(before, content, manifest):
