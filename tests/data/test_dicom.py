@@ -157,7 +157,7 @@ def test_nothing_about_patients_is_written_or_said(tmp_path: Path, way: str) -> 
     for secret in (PLANTED, "777333111", "19010203"):
         assert secret.encode() not in everything and secret.encode("utf-16-le") not in everything and secret not in told
     assert "folders are no labels here" in said(events) and "burned into their pixels" in said(events)
-    assert all(path.startswith("dicom-0000") for path in paths(data))
+    assert all(path.startswith("file-0000") for path in paths(data))
     again, _ = run(source, tmp_path / "out.mq", mode="auto", width=24, height=16)
     assert again.digest == data.digest
 
@@ -188,8 +188,8 @@ def test_dicom_among_other_images(tmp_path: Path) -> None:
     data, _ = run(tmp_path / "in", tmp_path / "out.mq", mode="grey")
     assert len(data) == 13 and len(set(data.groups.tolist())) == 5 and reasons(data) == {}
     assert paths(data)[:4] == [
-        "dicom-000000, frame 0",
-        "dicom-000000, frame 1",
-        "dicom-000000, frame 2",
-        "dicom-000001, frame 0",
+        "file-000000, frame 0",
+        "file-000000, frame 1",
+        "file-000000, frame 2",
+        "file-000001, frame 0",
     ]

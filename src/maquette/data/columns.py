@@ -35,6 +35,8 @@ TEXT_BYTES = (16, 192)
 _ENDINGS = ("_file", "_path", "_image", "_map", "_mask")
 _MAP = re.compile(r"map|mask|segment|label")
 _MEMORY = 4096
+_FEW = 10
+"""Pictures that fewer than one in so many files have are no condition."""
 
 
 class Unfit(Exception):
@@ -227,13 +229,16 @@ class Columns:
                 column = self._columns[name] = Column(name)
             column.see(value)
 
-    def decide(self) -> Iterator[str]:
-        """Choose conditions; yields one sentence for each column that is left out."""
+    def decide(self, total: int = 0) -> Iterator[str]:
+        """Choose conditions, for so many files; yields one sentence for each column that is left out."""
         alike = self._join()
         for name, column in self._columns.items():
             if name.lower() in IGNORED:
                 continue
             column.decide()
+            if column.kind in ("image", "map") and 0 < column.seen * _FEW < total:
+                # Everything without that picture would be set aside.
+                column.kind, column.why_not = None, f"only {column.seen:,} of {total:,} files have such a picture"
             if column.kind is None:
                 yield f"the column {name!r} is left out: {column.why_not}"
             else:

@@ -103,7 +103,7 @@ class Survey:
                 level.depth = None
         if self.private:
             yield from self._forget()
-        yield from self.columns.decide()
+        yield from self.columns.decide(self.total)
 
     def _forget(self) -> Iterator[str]:
         """Leave out columns that may name people."""
@@ -135,7 +135,7 @@ class Survey:
     def path(self, place: int, entry: Entry, number: int) -> str:
         """What an entry is called in the dataset and to people."""
         if self.private:
-            return f"dicom-{number:06d}" if self.sources[place].private else f"image-{number:06d}"
+            return f"file-{number:06d}"
         return self._prefixes[place] + entry.path
 
 

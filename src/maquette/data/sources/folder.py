@@ -186,8 +186,9 @@ class Folder:
             return
         outer = self._entry(path, None, said)
         try:
-            inner = self._reader.source(kind, file)
+            inner, empty = self._reader.source(kind, file), True
             for entry in inner.entries(content=content):
+                empty = False
                 yield replace(
                     entry,
                     path=path if entry.path == file.name else f"{path}/{entry.path.removeprefix(file.name + ', ')}",
@@ -198,6 +199,8 @@ class Folder:
         except DataError as error:
             yield replace(outer, trouble=error.what)
             return
+        if empty:
+            yield replace(outer, trouble="there are no images in it")
         self.private |= inner.private
         self.pictures |= inner.pictures
         self.names = {**inner.names, **self.names}

@@ -69,7 +69,8 @@ class Arrays:
                 raise Refused(f"the archive of arrays is damaged ({str(error)[:80]})") from None
             if len(infos) > _MOST_ARRAYS or not all(info.filename.endswith(".npy") for info in infos):
                 raise Refused(f"it holds something else than up to {_MOST_ARRAYS} arrays")
-            self._arrays = [info.filename.removesuffix(".npy") for info in infos]
+            self._lengths = {info.filename.removesuffix(".npy"): info.file_size for info in infos}
+            self._arrays = list(self._lengths)
         else:
             self._arrays = [path.name.removesuffix(".npy")]
 
@@ -126,6 +127,9 @@ class Arrays:
             raise Refused(f"{name} holds Python objects, which are never read; save plain numbers")
         if dtype.fields is not None or any(side < 0 for side in shape):
             raise Refused(f"{name} holds something else than plain numbers")
+        length = self._lengths[name] if self._zipped else self._path.stat().st_size
+        if math.prod(shape) * dtype.itemsize > length:
+            raise Refused(f"{name} is shorter than it says")
         if fortran and len(shape) > 1:
             raise Refused(f"{name} is stored column by column; save numpy.ascontiguousarray of it")
         return shape, dtype

@@ -95,6 +95,8 @@ class Parquet:
             raise unreadable(file, error) from None
         except pa.ArrowException as error:
             raise _damaged(file, error) from None
+        if opened.metadata.num_rows > file.stat().st_size:
+            raise DataError("the Parquet file is damaged: it has more rows than bytes", where=file)
         return opened
 
     def _rows(self, file: Path, opened: pq.ParquetFile, columns: list[str], groups: Any) -> Iterator[Entry]:

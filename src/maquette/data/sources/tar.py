@@ -137,7 +137,7 @@ class Tar:
             plain, further = list(sample.files), {}
         for file in plain:
             said = {**sample.said, **self._described.said(file.path)}
-            said |= {name: more.content for name, more in further.items() if more.content is not None}
+            said |= {name: more.content or b"" for name, more in further.items()}
             yield Entry(
                 path=file.path, content=file.content, said=said, folders=tuple(file.path.split("/")[:-1]),
                 part=self._part, trouble=file.trouble,
@@ -181,7 +181,7 @@ class _Unpacked(io.RawIOBase):
         elif head == b"\xfd7zXZ\x00":
             self._new = lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=limits.memory // 4)
         self._unpacker: Any = self._new() if self._new else None
-        self._left, self._ended = b"", False
+        self._left, self._ended, self._empty = b"", False, 0
 
     @property
     def is_cut(self) -> bool:
@@ -197,7 +197,7 @@ class _Unpacked(io.RawIOBase):
         if size < 0 or size > _HEADER * 16:
             size = _HEADER * 16
         if self._unpacker is None:
-            return bytes(self._raw.read(size))
+            return self._seen(bytes(self._raw.read(size)))
         found = bytearray()
         while len(found) < size:
             piece = self._piece(size - len(found))
@@ -209,7 +209,14 @@ class _Unpacked(io.RawIOBase):
             raise Refused(
                 f"it unpacks to more than {_MOST_RATIO} times its size, as archives do that are made to fill disks"
             )
-        return bytes(found)
+        return self._seen(bytes(found))
+
+    def _seen(self, found: bytes) -> bytes:
+        """A header may lie about how much follows, and its reader would go on at the end for ever."""
+        self._empty = 0 if found else self._empty + 1
+        if self._empty > 8:
+            raise Refused("the archive is cut short: a file in it is longer than what is left")
+        return found
 
     def _piece(self, size: int) -> bytes:
         if self._unpacker.eof:  # Several packed streams may follow each other.
