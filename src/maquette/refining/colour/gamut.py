@@ -10,15 +10,12 @@ import numpy as np
 
 from maquette.core.image import Image
 from maquette.refining.colour.space import (
-    FROM_CONES,
-    FROM_LAB,
     Floats,
     from_lab,
     from_light,
     in_strips,
     to_lab,
     to_light,
-    transform,
 )
 
 _LIGHTNESSES, _HUES = 193, 512
@@ -42,13 +39,25 @@ def _table() -> Floats:
     return low
 
 
+@functools.cache
+def _generous() -> Floats:
+    """The table with each value that of the largest neighbour: read between its points, it is never too low."""
+    return np.asarray(cv2.dilate(_table(), np.ones((3, 3), np.uint8)))
+
+
 def largest_chroma(lightness: Floats, hue: Floats) -> Floats:
     """The largest chroma that sRGB has at this lightness and hue (radians)."""
-    across = ((hue + np.float32(np.pi)) % np.float32(2 * np.pi)) * np.float32(_HUES / (2 * np.pi))
-    down = lightness * np.float32(_LIGHTNESSES - 1)
-    return cv2.remap(
-        _table(), across.astype(np.float32), down.astype(np.float32), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
+    return _read(_table(), lightness, hue)
+
+
+def _read(table: Floats, lightness: Floats, hue: Floats) -> Floats:
+    across = ((hue.ravel() + np.float32(np.pi)) % np.float32(2 * np.pi)) * np.float32(_HUES / (2 * np.pi))
+    down = lightness.ravel() * np.float32(_LIGHTNESSES - 1)
+    # As rows of 256: OpenCV's pictures have at most 32,767 columns.
+    more = -len(across) % 256
+    right, below = (np.pad(values, (0, more)).reshape(-1, 256).astype(np.float32) for values in (across, down))
+    found = np.asarray(cv2.remap(table, right, below, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE))
+    return found.ravel()[: len(across)].reshape(hue.shape)
 
 
 def chroma_and_hue(lab: Floats) -> tuple[Floats, Floats]:
@@ -65,28 +74,18 @@ def with_chroma(lab: Floats, chroma: Floats, wanted: Floats) -> Floats:
 def fitted_light(lab: Floats) -> Floats:
     """Linear light of the colours, each with its chroma lowered to what sRGB has: lightness and hue stay.
 
-    Colours that fit are not touched. For the others the ratio is found by halving: along the way to grey each of red,
-    green and blue is a cubic, light(t) = matrix (lightness + t slope)^3.
+    Colours that fit are not touched.
     """
     lab[..., 0] = np.clip(lab[..., 0], 0, 1)
-    cones = transform(lab, FROM_LAB)
-    light = transform(cones * cones * cones, FROM_CONES)
+    light = from_lab(lab)
     outside = cv2.inRange(light, (-_NEAR,) * 3, (1 + _NEAR,) * 3) == 0
     if not outside.any():
         return light
-    grey = lab[outside][:, :1]
-    slope = cones[outside] - grey
-    matrix = FROM_CONES.T.astype(np.float32)
-    first, second, third = (3 * grey**2 * slope) @ matrix, (3 * grey * slope**2) @ matrix, slope**3 @ matrix
-    grey = grey**3
-    low, high = np.zeros_like(grey), np.ones_like(grey)
-    for _ in range(10):
-        middle = (low + high) / 2
-        tried = ((third * middle + second) * middle + first) * middle + grey
-        inside = (np.abs(tried - np.float32(0.5)) <= np.float32(0.5 + _NEAR)).all(axis=1, keepdims=True)
-        low, high = np.where(inside, middle, low), np.where(inside, high, middle)
-    light[outside] = ((third * low + second) * low + first) * low + grey
-    return light
+    colours = lab[outside][None]
+    chroma, hue = chroma_and_hue(colours)
+    limit = np.minimum(chroma, _read(_generous(), colours[..., 0], hue))
+    light[outside] = from_lab(with_chroma(colours, chroma, limit))[0]
+    return np.clip(light, 0, 1, out=light)
 
 
 def _scaled(lab: Floats, ratio: Floats) -> Floats:

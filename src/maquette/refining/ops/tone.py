@@ -50,9 +50,7 @@ def brightness(
 ) -> Image:
     """Make the image brighter or darker."""
     if method == "plain":
-        if image.dtype == np.uint8:
-            return np.asarray(cv2.convertScaleAbs(image, alpha=1 + amount)).reshape(image.shape)
-        return tabulate(image, lambda values: values * (1 + amount))
+        return _scaled(image, 1 + amount, 0)
     # A quarter circle's worth of bend: slope 4^amount at black and 4^-amount at white; its inverse is -amount.
     bend = 4.0**amount
     return tabulate(image, lambda values: bend * values / (1 + (bend - 1) * values))
@@ -75,7 +73,7 @@ def contrast(
         return image
     if method == "plain":
         mean = _mean(image)
-        return tabulate(image, lambda values: mean + (values - mean) * (1 + amount))
+        return _scaled(image, 1 + amount, -mean * amount)
     return _on(image, lambda values: s_curve(values, amount, pivot), on)
 
 
@@ -153,6 +151,16 @@ def solarise(image: Image, *, level: Annotated[float, Dial("what is lighter is i
     return tabulate(image, lambda values: np.where(values < level, values, 1 - values))
 
 
+def _scaled(image: Image, factor: float, offset: float) -> Image:
+    """All levels times a factor, plus an offset; what leaves the range clips."""
+    if image.dtype.kind == "f":
+        return np.asarray(np.clip(image * np.float32(factor) + np.float32(offset), 0, 1))
+    channels = image.shape[2]
+    matrix = np.eye(channels, channels + 1) * factor
+    matrix[:, channels] = offset * top(image.dtype)
+    return np.asarray(cv2.transform(image, matrix)).reshape(image.shape)  # quicker than a table, and it saturates
+
+
 def _on(image: Image, curve: Any, on: On) -> Image:
     """The curve on all channels, or on lightness (in OKLab) alone."""
     if on == "colours" or image.shape[2] < 3:
@@ -175,8 +183,6 @@ def _mean(image: Image) -> float:
     """The mean luma of the image as Pillow reckons it: of whole levels, rounded to a whole level of 8 bits."""
     if image.shape[2] == 1:
         mean = float(image.mean()) / top(image.dtype)
-    elif image.dtype == np.uint8:
-        mean = float(cv2.mean(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))[0]) / 255
     else:
         mean = float(np.dot(cv2.mean(image)[:3], REC601)) / top(image.dtype)
     return int(mean * 255 + 0.5) / 255
