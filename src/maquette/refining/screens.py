@@ -5,8 +5,10 @@ from __future__ import annotations
 import functools
 import itertools
 import math
+from functools import partial
 from typing import Any
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image as Pillow
@@ -15,6 +17,7 @@ from maquette.core.choices import Tile
 from maquette.core.image import Image
 from maquette.refining.colour.space import look_up
 from maquette.refining.neighbourhood import Floats
+from maquette.refining.threads import at_once
 
 
 def covered(share: Floats, size: float, angle: float, shape: str, tile: Tile = "") -> Floats:
@@ -138,8 +141,8 @@ def _blue(side: int = 64, deviation: float = 1.9) -> Floats:
     return np.asarray((ranks + 0.5) / side**2, np.float32).reshape(side, side)
 
 
-def diffused(image: Image, place: NDArray[Any], levels: int) -> NDArray[np.uint8]:
-    """Which tone each pixel gets by error diffusion (Floyd and Steinberg): `place` says where each level lies.
+def diffused(image: Image, place: NDArray[Any], levels: int) -> Image:
+    """The image in even tones by error diffusion (Floyd and Steinberg): `place` says where each level lies among them.
 
     Eight bits go through Pillow, whose loop is compiled (as RGB, since palettes of grey it does not match); sixteen
     through a front of pixels that do not depend on each other (a slanted line), so that nothing of their depth is lost.
@@ -147,14 +150,19 @@ def diffused(image: Image, place: NDArray[Any], levels: int) -> NDArray[np.uint8
     if image.dtype != np.uint8:
         return _front(look_up(image, place.astype(np.float32)), levels)
     placed = look_up(image, np.rint(place * (255 / (levels - 1))).astype(np.uint8))
-    if image.shape[2] == 3 and levels <= 6:  # all colours of these tones fit a palette: channels are still apart
+    planes = [np.ascontiguousarray(placed[..., channel]) for channel in range(image.shape[2])]
+    if levels == 2:
+        done = at_once([partial(_black_and_white, plane) for plane in planes], image.size)
+        return np.stack(done, axis=2)
+    if len(planes) == 3 and levels <= 6:  # all colours of these tones fit a palette: channels are still apart
         tones = [round(tone * 255 / (levels - 1)) for tone in range(levels)]
-        done = _through_palette(placed, [part for colour in itertools.product(tones, repeat=3) for part in colour])
-    else:
-        palette = [round(min(tone / (levels - 1), 1) * 255) for tone in range(levels) for _ in range(3)]
-        planes = [placed[..., channel, None].repeat(3, axis=2) for channel in range(image.shape[2])]
-        done = np.stack([_through_palette(plane, palette)[..., 0] for plane in planes], axis=2)
-    return look_up(done, np.rint(np.arange(256) * ((levels - 1) / 255)).astype(np.uint8))
+        return _through_palette(placed, [part for colour in itertools.product(tones, repeat=3) for part in colour])
+    palette = [round(tone * 255 / (levels - 1)) for tone in range(levels) for _ in range(3)]
+    return np.stack([_through_palette(cv2.merge([plane] * 3), palette)[..., 0] for plane in planes], axis=2)
+
+
+def _black_and_white(plane: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(Pillow.fromarray(plane).convert("1").convert("L"))
 
 
 def _through_palette(image: Image, palette: list[int]) -> Image:
@@ -165,10 +173,11 @@ def _through_palette(image: Image, palette: list[int]) -> Image:
     return np.asarray(done.convert("RGB"))
 
 
-def _front(values: Floats, levels: int) -> NDArray[np.uint8]:
+def _front(values: Floats, levels: int) -> NDArray[np.uint16]:
     """Error diffusion along slanted lines: pixel (y, x) is done at time x + 2 y, after all that it waits for."""
     height, width, channels = values.shape
-    result = np.zeros(values.shape, np.uint8)
+    result = np.zeros(values.shape, np.uint16)
+    tones = np.rint(np.arange(levels) * (65535 / (levels - 1))).astype(np.uint16)
     # Sums of what came in from above, by row; one row and one column more on each side than the image has.
     carried = np.zeros((height + 1, width + 2, channels), np.float32)
     for time in range(width + 2 * (height - 1)):
@@ -177,7 +186,7 @@ def _front(values: Floats, levels: int) -> NDArray[np.uint8]:
         columns = time - 2 * rows
         wanted = values[rows, columns] + carried[rows, columns + 1]
         chosen = np.clip(np.rint(wanted), 0, levels - 1)
-        result[rows, columns] = chosen
+        result[rows, columns] = tones[chosen.astype(np.intp)]
         error = (wanted - chosen) * np.float32(1 / 16)
         carried[rows, columns + 2] += 7 * error
         carried[rows + 1, columns] += 3 * error

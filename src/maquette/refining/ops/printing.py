@@ -15,7 +15,7 @@ from maquette.core.image import Image
 from maquette.refining.colour.space import from_light, look_up, to_light
 from maquette.refining.neighbourhood import on_colour, soft, wrapped_border
 from maquette.refining.op import op
-from maquette.refining.pixels import largest, rgb_of
+from maquette.refining.pixels import largest, rgb_of, to_float
 from maquette.refining.schema import Dial
 from maquette.refining.screens import covered, diffused, threshold_map
 from maquette.refining.threads import at_once, bands
@@ -94,7 +94,7 @@ def dither(
         small = _blocks(image, size)
         done = dither(small, levels=levels, pattern=pattern, size=1, light=light, tile=tile)
         return _enlarged(done, size, image.shape)
-    top = int(largest(image))
+    top = largest(image)
     ends = np.arange(levels) / (levels - 1)
     known = image if image.dtype != np.float32 else np.rint(image * 65535).astype(np.uint16)
     tones = np.arange(int(largest(known)) + 1) / largest(known)
@@ -104,15 +104,16 @@ def dither(
     place = np.interp(tones, ends, np.arange(levels))
     if pattern == "diffusion":
         before, middle = wrapped_border(known, tile, 32)  # the error that arrives from beyond the border
-        steps = diffused(before, place, levels)[middle]
-    else:
-        threshold = threshold_map(pattern, *image.shape[:2])[..., None]
-        whole = np.floor(place + 1e-9)
-        rest = look_up(known, (place - whole).astype(np.float32))
-        steps = look_up(known, whole.astype(np.uint8)) + (rest > threshold)
-    values = np.arange(levels) / (levels - 1) * (top if image.dtype != np.float32 else 1)
-    values = values.astype(np.float32) if image.dtype == np.float32 else np.rint(values).astype(image.dtype)
-    return np.take(values, steps)
+        done = diffused(before, place, levels)[middle]
+        return to_float(done) if image.dtype == np.float32 else done
+    threshold = threshold_map(pattern, *image.shape[:2])[..., None]
+    whole = np.floor(place + 1e-9)
+    rest = look_up(known, (place - whole).astype(np.float32))
+    steps = look_up(known, whole.astype(np.uint8)) + (rest > threshold)
+    values = np.arange(levels) / (levels - 1) * top
+    return np.take(
+        values.astype(np.float32) if image.dtype == np.float32 else np.rint(values).astype(image.dtype), steps
+    )
 
 
 @op(kind="effect")
