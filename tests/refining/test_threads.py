@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+from PIL import Image as Pillow
 
 from maquette.refining import registry, threads
 
@@ -38,6 +39,15 @@ def test_results_do_not_depend_on_the_number_of_threads(name, count, monkeypatch
         assert threads.threads() == number
         results.append(op(PHOTO, **OPS[name]))
     assert np.array_equal(*results)
+
+
+@pytest.mark.parametrize("size", [(280, 270), (1120, 1080), (700, 333), (333, 700), (100, 1500), (1500, 100)])
+def test_a_resize_in_bands_is_that_of_pillow_to_the_last_bit(size, count, monkeypatch):
+    monkeypatch.setattr(threads, "PROCESSORS", 3)
+    whole = np.asarray(Pillow.fromarray(PHOTO).resize(size, Pillow.Resampling.LANCZOS))
+    for number in (1, 3):
+        count(number)
+        assert np.array_equal(registry.get("resize")(PHOTO, width=size[0], height=size[1], method="lanczos"), whole)
 
 
 def test_bands_cover_all_rows_once(count, monkeypatch):

@@ -18,10 +18,11 @@ from maquette.core.image import Image
 from maquette.refining import pixels
 from maquette.refining.op import op
 from maquette.refining.schema import Dial
-from maquette.refining.threads import at_once
+from maquette.refining.threads import at_once, bands
 
 Method = Literal["lanczos", "bicubic", "bilinear", "area", "nearest"]
 Ground = Literal["colour", "transparent", "edge", "mirror", "wrap"]
+Box = tuple[float, float, float, float]
 _FILTERS = {
     "lanczos": Pillow.Resampling.LANCZOS, "bicubic": Pillow.Resampling.BICUBIC, "bilinear": Pillow.Resampling.BILINEAR,
     "area": Pillow.Resampling.BOX, "nearest": Pillow.Resampling.NEAREST,
@@ -96,19 +97,47 @@ def resized(image: Image, size: tuple[int, int], method: str = "lanczos", tile: 
         image = np.pad(image, ((rows, rows), (columns, columns), (0, 0)), mode="wrap")
     box = (columns, rows, columns + width, rows + height)
 
+    if image.dtype == np.uint8 and image.shape[2] in (1, 3):
+        return _in_passes(image, size, _FILTERS[method], box)
+
     def one(part: NDArray[Any]) -> NDArray[Any]:
         return np.asarray(Pillow.fromarray(part).resize(size, _FILTERS[method], box))
 
-    if image.dtype == np.uint8 and image.shape[2] == 3 and size[0] * size[1] > height * width:
-        jobs = [partial(one, plane) for plane in cv2.split(np.ascontiguousarray(image))]
-        return np.asarray(cv2.merge(at_once(jobs, 3 * size[0] * size[1])))
-    if image.dtype == np.uint8 and image.shape[2] in (1, 3):
-        return one(np.ascontiguousarray(image[..., 0] if image.shape[2] == 1 else image)).reshape(*size[::-1], -1)
-    planes = [one(np.ascontiguousarray(image[..., k], np.float32)) for k in range(image.shape[2])]
-    whole = np.stack(planes, axis=2)
+    jobs = [partial(one, np.ascontiguousarray(image[..., k], np.float32)) for k in range(image.shape[2])]
+    whole = np.stack(at_once(jobs, image.size), axis=2)
     if image.dtype == np.float32:
         return whole  # overshoots stay, so that colours can still be divided by their alpha
     return np.asarray(np.clip(np.rint(whole), 0, pixels.largest(image)).astype(image.dtype))
+
+
+def _in_passes(image: Image, size: tuple[int, int], method: Pillow.Resampling, box: Box) -> Image:
+    """What Pillow makes of 8 bits, in bands side by side: along rows, then along columns, or the other way round.
+
+    Between the two it rounds, so the order is its own: the one that computes less comes first.
+    """
+    height, width = box[3] - box[1], box[2] - box[0]
+
+    def across(part: Image) -> Image:
+        rows = len(part)
+        return _by_pillow(part, (size[0], rows), method, (box[0], 0, box[2], rows))
+
+    def down(part: Image) -> Image:
+        columns = part.shape[1]
+        return _by_pillow(part, (columns, size[1]), method, (0, box[1], columns, box[3]))
+
+    steps = [across, down] if size[0] * height <= width * size[1] else [down, across]
+    for step in steps:
+        axis = 0 if step is across else 1
+        edges = bands(image.shape[axis], max(image.size, image.shape[2] * size[0] * size[1]))
+        parts = [image[begin:end] if axis == 0 else image[:, begin:end] for begin, end in edges]
+        done = at_once([partial(step, part) for part in parts], image.size)
+        image = done[0] if len(done) == 1 else np.concatenate(done, axis=axis)
+    return image
+
+
+def _by_pillow(image: Image, size: tuple[int, int], method: Pillow.Resampling, box: Box) -> Image:
+    plane = np.ascontiguousarray(image[..., 0] if image.shape[2] == 1 else image)
+    return np.asarray(Pillow.fromarray(plane).resize(size, method, box)).reshape(*size[::-1], -1)
 
 
 @op(kind="geometry", alpha="own", tiles=False)
