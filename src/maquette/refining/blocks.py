@@ -7,8 +7,8 @@ import math
 import cv2
 import numpy as np
 
-from maquette.refining.denoise import in_strips
 from maquette.refining.neighbourhood import MIRROR, Floats
+from maquette.refining.threads import in_strips
 
 _SHIFTS = tuple((y, x) for y in range(0, 8, 2) for x in range(y // 2 % 2, 8, 2))
 """Sixteen of the 64 places where a grid of blocks can lie, evenly spread."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -11,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maquette.refining.neighbourhood import MIRROR, Floats
-from maquette.refining.threads import threads
+from maquette.refining.threads import in_strips, threads
 
 _STARLET = (0.8908, 0.2007, 0.0856, 0.0413, 0.0205)
 """What is left of white noise of deviation 1 in each scale of the B3-spline wavelet."""
@@ -34,27 +33,6 @@ def measured_noise(image: Floats) -> float:
         details = np.abs((a - b - c + d)[inside]) / 2
         found.append(float(np.median(details)) / 0.6745 if details.size > 16 else 0.0)
     return sum(found) / len(found)
-
-
-def in_strips(image: Floats, work: Callable[[Floats], Floats], halo: int, rows: int) -> Floats:
-    """`work` done on strips of rows with a halo of the rows around, on all cores: the same pixels as at once.
-
-    Strips small enough stay in the processor's cache; NumPy and OpenCV let threads run side by side.
-    """
-    height = image.shape[0]
-    result = np.empty_like(image)
-
-    def one(begin: int) -> None:
-        end, top = min(begin + rows, height), max(0, begin - halo)
-        result[begin:end] = work(image[top : end + halo])[begin - top : end - top]
-
-    if threads() == 1 or height <= rows:
-        for begin in range(0, height, rows):
-            one(begin)
-    else:
-        with ThreadPoolExecutor(threads()) as pool:
-            list(pool.map(one, range(0, height, rows)))
-    return result
 
 
 def non_local_means(image: Floats, noise: float, width: float, patch: int, search: int) -> Floats:

@@ -27,10 +27,26 @@ def covered(share: Floats, size: float, angle: float, shape: str, tile: Tile = "
     are spread evenly (by its own distribution), so shares come out true; edges are as wide as a pixel.
     """
     height, width = share.shape
+    result = np.empty_like(share)
+    rows = max(16, 2**16 // width)
+    waves = _waves(height, width, size, angle, shape, tile)
+
+    def band(begin: int) -> None:
+        result[begin : begin + rows] = _covered(share[begin : begin + rows], waves, begin)
+
+    at_once([partial(band, begin) for begin in range(0, height, rows)], share.size)
+    return result
+
+
+def _waves(height: int, width: int, size: float, angle: float, shape: str, tile: Tile) -> list[tuple[float, float]]:
+    """The waves whose sum is the screen, in cycles a pixel to the right and down."""
     turn = np.deg2rad(angle)
-    waves = [(np.cos(turn) / size, np.sin(turn) / size), (-np.sin(turn) / size, np.cos(turn) / size)]  # cycles a pixel
-    waves = [_repeating(wave, width, height, tile) for wave in waves[: 1 if shape == "line" else 2]]
-    hills, slopes = zip(*(_wave(wave, width, height) for wave in waves), strict=True)
+    waves = [(np.cos(turn) / size, np.sin(turn) / size), (-np.sin(turn) / size, np.cos(turn) / size)]
+    return [_repeating(wave, width, height, tile) for wave in waves[: 1 if shape == "line" else 2]]
+
+
+def _covered(share: Floats, waves: list[tuple[float, float]], top: int) -> Floats:
+    hills, slopes = zip(*(_wave(wave, share.shape[1], top, top + share.shape[0]) for wave in waves), strict=True)
     surface = hills[0] if len(hills) == 1 else (hills[0] + hills[1]) * np.float32(0.5)
     steep = slopes[0] if len(slopes) == 1 else np.hypot(*slopes) * np.float32(0.5)
     even, density = _distribution(len(hills))
@@ -62,10 +78,10 @@ def _repeating(wave: tuple[float, float], width: int, height: int, tile: Tile) -
     return across, down
 
 
-def _wave(wave: tuple[float, float], width: int, height: int) -> tuple[Floats, Floats]:
+def _wave(wave: tuple[float, float], width: int, top: int, end: int) -> tuple[Floats, Floats]:
     """A cosine along a direction, and how steep it is a pixel: from sums of angles, rows times columns."""
     across = np.exp(2j * np.pi * wave[0] * (np.arange(width) + 0.5)).astype(np.complex64)
-    down = np.exp(2j * np.pi * wave[1] * (np.arange(height) + 0.5)).astype(np.complex64)
+    down = np.exp(2j * np.pi * wave[1] * (np.arange(top, end) + 0.5)).astype(np.complex64)
     hill = np.outer(down.real, across.real) - np.outer(down.imag, across.imag)
     steep = np.abs(np.outer(down.real, across.imag) + np.outer(down.imag, across.real))
     steep *= np.float32(2 * np.pi * math.hypot(*wave))

@@ -7,7 +7,8 @@ import math
 import cv2
 import numpy as np
 
-from maquette.refining.neighbourhood import MIRROR, Floats, luma, soft
+from maquette.refining.neighbourhood import MIRROR, Floats, gaussian_reach, luma, soft
+from maquette.refining.threads import in_strips
 
 
 def tangents(plane: Floats, sigma: float) -> Floats:
@@ -21,6 +22,16 @@ def tangents(plane: Floats, sigma: float) -> Floats:
 
 def along(image: Floats, field: Floats, length: float) -> Floats:
     """The mean of the image along the field's lines, `length` pixels to each side, farther pixels counting less."""
+    if image.ndim == 2:
+        return along(image[..., None], field, length)[..., 0]
+    both = np.concatenate([image, field], axis=2)
+    return in_strips(
+        both, lambda part: _along(np.ascontiguousarray(part[..., :-2]), np.ascontiguousarray(part[..., -2:]), length),
+        math.ceil(length) + 2, 96, image.shape[2],
+    )  # fmt: skip
+
+
+def _along(image: Floats, field: Floats, length: float) -> Floats:
     steps = min(10, max(1, math.ceil(length / 1.5)))
     stride = np.float32(length / steps)
     height, width = field.shape[:2]
@@ -50,8 +61,15 @@ def dabs(image: Floats, radius: float, sharpness: float = 4.0) -> Floats:
 
     A generalised Kuwahara filter (Papari 2007) with displaced Gaussians as sectors, so that one blur serves all eight.
     """
-    plane = luma(image)
     sigma = 0.45 * radius
+    if sigma >= 16:  # such a blur is computed on a smaller image, which strips would not share
+        return _dabs(image, radius, sigma, sharpness)
+    halo = math.ceil(radius) + 1 + gaussian_reach(sigma)
+    return in_strips(image, lambda part: _dabs(part, radius, sigma, sharpness), halo, max(96, 2 * halo))
+
+
+def _dabs(image: Floats, radius: float, sigma: float, sharpness: float) -> Floats:
+    plane = luma(image)
     features = np.concatenate([image, (plane * plane)[..., None], plane[..., None]], axis=2)
     means = np.concatenate([soft(part, sigma) for part in np.split(features, [image.shape[2]], axis=2)], axis=2)
     variance = np.maximum(means[..., -2] - means[..., -1] ** 2, 0)

@@ -12,9 +12,11 @@ import os
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
+import numpy as np
+from numpy.typing import NDArray
 
 Result = TypeVar("Result")
 PROCESSORS = os.cpu_count() or 1
@@ -50,3 +52,27 @@ def bands(rows: int, values: int) -> list[tuple[int, int]]:
     parts = 1 if values < _WORTH else min(threads(), rows)
     edges = [rows * part // parts for part in range(parts + 1)]
     return list(itertools.pairwise(edges))
+
+
+def in_strips(
+    image: NDArray[Any],
+    work: Callable[[NDArray[Any]], NDArray[Any]],
+    halo: int,
+    rows: int,
+    channels: int | None = None,
+    dtype: Any = None,
+) -> NDArray[Any]:
+    """`work` done on strips of rows with a halo of the rows around, on all cores: the same pixels as at once.
+
+    Strips small enough stay in the processor's cache. `channels` and `dtype` are the result's, where they are not those
+    of the image.
+    """
+    height = image.shape[0]
+    result = np.empty((*image.shape[:2], channels or image.shape[2]), dtype or image.dtype)
+
+    def one(begin: int) -> None:
+        end, top = min(begin + rows, height), max(0, begin - halo)
+        result[begin:end] = work(image[top : end + halo])[begin - top : end - top]
+
+    at_once([functools.partial(one, begin) for begin in range(0, height, rows)], image.size)
+    return result
