@@ -13,8 +13,12 @@ colours) and `hard` where they overlap more. All numbers follow from the seed.
 
 from __future__ import annotations
 
+import argparse
+import json
 import math
+import time
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -223,3 +227,112 @@ def overlap(image: np.ndarray, alpha: np.ndarray) -> float:
     one = np.bincount(cells[inside], minlength=512) / max(1, inside.sum())
     other = np.bincount(cells[~inside], minlength=512) / max(1, (~inside).sum())
     return float(np.minimum(one, other).sum())
+
+
+# What is measured
+
+
+def agreement(found: np.ndarray, alpha: np.ndarray) -> float:
+    """Intersection over union at one half."""
+    one, other = found > 0.5, alpha > 0.5
+    return float((one & other).sum() / max(1, (one | other).sum()))
+
+
+def measured(found: np.ndarray, shown: Picture, cut: np.ndarray | None = None) -> dict[str, float]:
+    """Agreement, the error of the matte, and how far the cut-out on three new grounds is from the true one at edges."""
+    edge = (shown.alpha > 0.02) & (shown.alpha < 0.98)
+    facts = {
+        "iou": agreement(found, shown.alpha), "matte": float(np.abs(found - shown.alpha).mean()),
+        "edge": float(np.abs(found - shown.alpha)[edge].mean()),
+    }  # fmt: skip
+    if cut is not None:
+        errors = []
+        for ground in (0.0, 1.0, np.array([1.0, 0.0, 1.0])):
+            true = shown.alpha[..., None] * shown.colour + (1 - shown.alpha[..., None]) * ground
+            made = cut[..., 3:] * cut[..., :3] + (1 - cut[..., 3:]) * ground
+            errors.append(np.abs(made - true)[edge].mean())
+        facts["rim"] = float(np.mean(errors))
+    return facts
+
+
+def cut_out(shown: Picture, **dials: object) -> dict[str, float]:
+    """What `remove-background` makes of it; where it refuses, nothing was found."""
+    from maquette.core.errors import DataError
+    from maquette.refining import registry
+
+    began = time.process_time()
+    try:
+        cut = registry.get("remove-background")(shown.image, **dials).astype(np.float32) / 255
+    except DataError:
+        cut = np.zeros((*shown.alpha.shape, 4), np.float32)
+    seconds = time.process_time() - began
+    return {**measured(cut[..., 3], shown, cut), "seconds": seconds}
+
+
+def mean(rows: list[dict[str, float]]) -> dict[str, float]:
+    """The mean of every number, and the 95 % interval of the agreement by resampling."""
+    facts = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+    values = np.array([row["iou"] for row in rows])
+    draws = np.random.default_rng(0).choice(values, (2000, len(values))).mean(axis=1)
+    facts["low"], facts["high"] = (float(v) for v in np.quantile(draws, (0.025, 0.975)))
+    return facts
+
+
+def report(name: str, shown: list[Picture], rows: list[dict[str, float]]) -> dict[str, dict[str, float]]:
+    """Print and hand over the means: of what is clear, of what is not, and of every kind."""
+    groups = {"clear": [row for p, row in zip(shown, rows, strict=True) if p.clear]}
+    groups["not clear"] = [row for p, row in zip(shown, rows, strict=True) if not p.clear]
+    groups |= {kind: [row for p, row in zip(shown, rows, strict=True) if p.kind == kind] for kind in KINDS}
+    found = {group: mean(members) for group, members in groups.items() if members}
+    for group, facts in found.items():
+        interval = f"[{facts['low']:.3f}, {facts['high']:.3f}]"
+        rest = "  ".join(f"{key} {facts[key]:.3f}" for key in ("matte", "edge", "rim", "seconds") if key in facts)
+        print(
+            f"{name:10s} {group:9s} {len(groups[group]):4d} pictures  IoU {facts['iou']:.3f} {interval}  {rest}",
+            flush=True,
+        )
+    return found
+
+
+def pairs(to: Path, count: int, start: int, size: int) -> None:
+    """Image and mask files, and the metadata.csv that joins them: what a person would give the family `segment`."""
+    from PIL import Image as Pillow
+
+    (to / "masks").mkdir(parents=True, exist_ok=True)
+    lines = ["file_name,mask"]
+    for at in range(count):
+        shown = picture(KINDS[at % len(KINDS)], start + at // len(KINDS), size)
+        Pillow.fromarray(shown.image).save(to / f"{at:04d}.png")
+        Pillow.fromarray(np.rint(shown.alpha * 255).astype(np.uint8)).save(to / "masks" / f"{at:04d}.png")
+        lines.append(f"{at:04d}.png,masks/{at:04d}.png")
+    (to / "metadata.csv").write_text("\n".join(lines) + "\n", "utf-8")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--quick", action="store_true", help="12 pictures of each kind instead of 60")
+    parser.add_argument("--pairs", type=Path, help="write 200 image/mask pairs into this folder, and end")
+    parser.add_argument("--run", type=Path, help="a model of the family segment, trained on other pictures")
+    parser.add_argument("--to", type=Path, help="write the numbers as JSON")
+    chosen = parser.parse_args()
+    if chosen.pairs:
+        pairs(chosen.pairs, 200, 10_000, 256)
+        return
+    each = 12 if chosen.quick else 60
+    shown = [picture(kind, seed) for kind in KINDS for seed in range(each)]
+    found = {}
+    if chosen.run:
+        from maquette.engine.hand import callable_of
+
+        model = callable_of(chosen.run)
+        found["model"] = report("model", shown, [measured(model(p.image)[..., 0], p) for p in shown])
+        found["refined"] = report("refined", shown, [cut_out(p, model=model) for p in shown])
+    else:
+        found["automatic"] = report("automatic", shown, [cut_out(p) for p in shown])
+        found["box"] = report("box", shown, [cut_out(p, box=p.box) for p in shown])
+    if chosen.to:
+        chosen.to.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -48,7 +48,7 @@ class Hints:
     strokes: Image | None = None
     """An image of the same size: white on the subject, black on the background, grey or transparent elsewhere."""
     model: Model | None = None
-    """Says for an image how probably each pixel is the subject: height x width (x 1), in [0, 1]."""
+    """Says for an image how probably each pixel is the subject, in [0, 1]: height x width, x 1, or x classes."""
 
     def __bool__(self) -> bool:
         return any(part is not None for part in (self.box, self.keep, self.drop, self.strokes, self.model))
@@ -240,7 +240,8 @@ def _reach(lab: Map, marked: NDArray[np.bool_]) -> Map:
 def _asked(model: Model, image: Image, size: tuple[int, int]) -> Map:
     """What a model says, at this size."""
     said = np.asarray(model(image), np.float32)
-    said = said[..., 0] if said.ndim == 3 else said
+    if said.ndim == 3:  # of several classes the first is the background
+        said = said[..., 0] if said.shape[2] == 1 else 1 - said[..., 0]
     if said.ndim != 2 or not said.size or not np.isfinite(said).all():
         raise UsageError(f"the model answered with an array of shape {said.shape}", do="give one of the family segment")
     shrinks = said.shape[0] > size[0]
