@@ -134,11 +134,11 @@ class Settings(FamilyConfig):
     depth: int = setting(2, "blocks at the coarsest level", ge=1, le=32)
     mask: str = setting("", "the condition that is to be predicted; the first map, else the first image, when left out")
     mirror: bool = setting(True, "whether mirrored pictures are as good as those that are given")
-    move: float = setting(0.2, "how far pictures are moved, as a share of their sides", ge=0, le=1)
-    enlarge: float = setting(1.5, "by how much pictures are enlarged or reduced at most", ge=1, le=4)
+    move: float = setting(0.15, "how far pictures are moved, as a share of their sides", ge=0, le=1)
+    enlarge: float = setting(1.3, "by how much pictures are enlarged or reduced at most", ge=1, le=4)
     light: float = setting(0.3, "how much brightness, contrast and the balance of colours change", ge=0, le=1)
-    lay: float = setting(0.3, "share of pictures over which the subject of another one is laid", ge=0, le=1)
-    rate: float = setting(2e-3, "learning rate", gt=0, le=1)
+    lay: float = setting(0.2, "share of pictures over which the subject of another one is laid", ge=0, le=1)
+    rate: float = setting(4e-3, "learning rate", gt=0, le=1)
 
 
 class Segment(Family):
