@@ -61,7 +61,11 @@ def cut_outs() -> list[list[Any]]:
     """Image, mask, cut-out over a checker and over magenta, and with the background out of focus."""
     hints = {
         "coffee": (data.coffee(), ""), "horse": (horse(), ""), "rocket": (data.rocket(), ""),
-        "astronaut": (data.astronaut(), "keep=225:45:225:130:225:260:110:400:250:480:420:430 drop=330:20:330:150:415:10:420:200:480:250:390:240"),
+        "astronaut": (
+            data.astronaut(),
+            "keep=225:45:225:130:225:260:110:400:250:480:420:430 "
+            "drop=330:20:330:150:415:10:420:200:480:250:390:240",
+        ),
         "cat": (data.chelsea(), "keep=60:60:150:120:250:180:150:270:330:60 drop=420:60:440:250:430:20"),
     }  # fmt: skip
     rows = []
