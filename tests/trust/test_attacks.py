@@ -1,0 +1,53 @@
+"""A hundredth of what benchmarks/trust.py tries."""
+
+import attacks
+import pytest
+
+from maquette.trust.keys import Keys
+
+
+def failed(trials):
+    found = list(trials)
+    return len(found), [trial for trial in found if trial.wrong]
+
+
+def test_a_second_reader_agrees(maker):
+    assert failed(attacks.read_elsewhere(maker, 10)) == (50, [])
+
+
+def test_no_change_of_one_byte_goes_unnoticed(maker):
+    assert failed(attacks.one_byte(maker, 100, seed=1)) == (100, [])
+
+
+def test_everything_that_is_done_to_a_signature_has_its_own_status(tmp_path):
+    count, wrong = failed(attacks.statuses(tmp_path, 3))
+    assert wrong == [] and count == 3 * 8 + 6
+
+
+def test_no_foreign_pixels_are_signed_as_generated(tmp_path):
+    assert failed(attacks.foreign(tmp_path, 40, seed=2)) == (40, [])
+
+
+def test_the_search_for_foreign_pixels_would_find_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(attacks.signing, "check_generated", lambda thing: thing)  # as if the guard were not there
+    assert failed(attacks.foreign(tmp_path, 40, seed=2))[1]
+
+
+def test_hostile_blocks_have_one_answer_each(tmp_path):
+    Keys(tmp_path / "home").signer()
+    assert failed(attacks.hostile(tmp_path, 40, seed=3)) == (41, [])
+
+
+def test_the_search_for_keys_would_find_one(tmp_path):
+    Keys(tmp_path / "home").signer()
+    content = (tmp_path / "home" / "keys" / "signing.pem").read_text()
+    (tmp_path / "log.txt").write_text(f"error: {content[content.index('-----BEGIN PRIVATE') :]}")
+    assert attacks.key_bytes_found(tmp_path / "home", [tmp_path / "log.txt"])
+    assert not attacks.key_bytes_found(tmp_path / "home", [tmp_path / "home"])
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch):
+    """Certificates that end even sooner."""
+    whole = attacks.short_lived
+    monkeypatch.setattr(attacks, "short_lived", lambda home, seconds: whole(home, 2))
