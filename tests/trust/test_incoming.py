@@ -12,6 +12,8 @@ from vouching import picture
 from maquette.core.image import encode
 from maquette.data.decode import Decoder, Task
 from maquette.data.shape import Form
+from maquette.operations import operation as table
+from maquette.store.workspace import Workspace
 from maquette.trust.incoming import Marks, incoming
 from maquette.trust.keys import Keys
 
@@ -124,3 +126,28 @@ def test_looking_costs_little_where_there_is_nothing_to_see():
     for _ in range(20):
         incoming(content)
     assert (time.perf_counter() - began) / 20 < 0.02  # milliseconds in fact; the machine may be busy
+
+
+def test_ingest_sets_aside_what_may_not_be_trained_on_and_counts_the_rest(maker, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"{number}.png").write_bytes(encode(picture(number)))
+    (folder / "camera.jpg").write_bytes(signed(maker, source="digitalCapture"))
+    wish = signed(maker, "cawg.training-mining", {"cawg.ai_generative_training": {"use": "notAllowed"}})
+    (folder / "wish.jpg").write_bytes(wish)
+    (folder / "plus.jpg").write_bytes(encode(picture(9), "jpeg", xmp=XMP))
+
+    def ingest(name, **values):
+        request = {"source": [str(folder)], "to": str(tmp_path / name), "size": "16", "workers": 1, **values}
+        return list(table.run("ingest", Workspace(tmp_path / "home"), request))
+
+    *events, result = ingest("a.mq")
+    aside = {one["path"]: one["reason"] for one in result.facts["set_aside"]}
+    assert set(aside) == {"wish.jpg", "plus.jpg"} and result.facts["kept"] == 7
+    assert "cawg.ai_generative_training notAllowed" in aside["wish.jpg"] and "DMI-PROHIBITED" in aside["plus.jpg"]
+    assert result.facts["provenance"] == {"digitalCapture": 1}
+    assert any("--opt-outs ignore" in getattr(event, "text", "") for event in events)
+    items = [result.value.item(number) for number in range(7)]
+    assert [one["marks"] for one in items if "marks" in one] == [{"source": "digitalCapture", "signed": True}]
+    assert ingest("b.mq", opt_outs="ignore")[-1].facts["kept"] == 9

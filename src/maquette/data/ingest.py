@@ -42,6 +42,7 @@ _TELL_EVERY = 0.25
 _PIECE_BYTES, _PIECE_SECONDS = 8 << 20, 5.0
 """Images are written in pieces of so many bytes, or after so many seconds: what a kill can cost."""
 _SAMPLE = 128
+_OPTED_OUT = "its makers do not allow training"
 _GONE = ("it cannot be read (no such file", "it cannot be read (input/output", "it cannot be read (stale")
 
 
@@ -78,6 +79,8 @@ class _Ingest:
         self.tally = Tally()
         self.highest: dict[str, int] = {}
         """The highest class seen in each map."""
+        self.said: Counter[str] = Counter()
+        """How images came to be, by what their files say."""
         self.reused = self.burned = self.askew = self.seen = self.goal = 0
 
     def run(self) -> Iterator[Event]:
@@ -288,6 +291,7 @@ class _Ingest:
                 self.highest[c.name] = max(self.highest.get(c.name, 0), int(conditions[c.name].max()))
         origins = np.stack([item.origin for item in kept])
         self.burned += int(np.count_nonzero(origins["traits"] & 128))
+        self.said.update(str(item.marks["source"]) for item in kept if item.marks.get("source"))
         pixels = np.stack([item.images[""] for item in kept])
         writer.append(pixels, conditions, [item.record() for item in kept], origins)
 
@@ -312,6 +316,12 @@ class _Ingest:
                 text=f"{self.burned:,} images may have names or dates burned into their pixels (by what their DICOM"
                 " files say); nothing in the pixels was changed, so look at them before anything is shared"
             )
+        if self.said:
+            told = ", ".join(f"{count:,} {source}" for source, count in self.said.most_common(5))
+            yield Note(text=f"{self.said.total():,} images say where they came from: {told}")
+        refused = sum(count for reason, count in self.reasons.items() if reason.startswith(_OPTED_OUT))
+        if refused:
+            yield Note(text=f"the makers of {refused:,} files forbid training on them; --opt-outs ignore takes them")
         aside, total = self.reasons.total(), self.goal
         if aside:
             yield Warning(text=f"{aside:,} of {total:,} files were set aside ({self._why()})")
@@ -320,6 +330,7 @@ class _Ingest:
         return {
             **data.facts(),
             "new": self.survey.total - self.reused,
+            "provenance": dict(self.said),
             "known": self.reused + len(self.plan.kept or ()),
         }
 

@@ -39,6 +39,8 @@ class Item:
     """Images that belong together have the same number, which is not 0."""
     known: bool = False
     """Its file was read before."""
+    marks: Mapping[str, Any] = field(default_factory=dict)
+    """What its file says of its origin; see `trust.incoming`."""
     answers: int = 0
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -74,7 +76,7 @@ class Item:
         return item
 
     def _learn(self, outcome: Outcome) -> None:
-        self.digest = outcome.digest
+        self.digest, self.marks = outcome.digest, outcome.marks
         self.origin = origin.row(outcome.facts, key=self.key, source=self.source)
 
     def again(self, previous: Previous, names: list[str]) -> Iterator[Item]:
@@ -88,6 +90,7 @@ class Item:
                 path=_renamed(record["path"], self.path),
                 images={"": pixels[place], **{name: pictures[name][place] for name in names}},
                 digest=record.get("digest", ""),
+                marks=record.get("marks", {}),
                 origin=previous.origin(int(row)),
                 kept=previous.part(int(row)),
                 clip=self.key if len(rows) > 1 else 0,
@@ -95,7 +98,8 @@ class Item:
 
     def record(self) -> dict[str, Any]:
         """What the dataset remembers about where the image came from."""
-        return {"path": self.path, "digest": self.digest, "conditions": self.values}
+        marks = {"marks": dict(self.marks)} if self.marks else {}
+        return {"path": self.path, "digest": self.digest, "conditions": self.values, **marks}
 
 
 def _renamed(before: str, now: str) -> str:

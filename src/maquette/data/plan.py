@@ -28,7 +28,7 @@ from maquette.data.survey import LABELLING
 
 _FIELDS = (
     "width", "height", "mode", "fit", "small", "position", "crops", "half", "input", "frames", "rate", "past", "labels",
-    "held_out", "seed",
+    "held_out", "seed", "opt_outs",
 )  # fmt: skip
 _RATE = 1.0
 
@@ -59,6 +59,8 @@ class Settings:
     """In sequences: how many frames come before each image."""
     labels: str = "auto"
     """Whether folders are labels."""
+    opt_outs: str = "honour"
+    """What happens to images whose makers forbid training on them: honour sets them aside."""
     held_out: float = 0.1
     seed: int = 0
     workers: int | None = None
@@ -68,6 +70,7 @@ class Settings:
         words: dict[str, tuple[str, ...]] = {
             "mode": ("auto", *MODES), "fit": FITS, "small": SMALLS, "position": POSITIONS,
             "half": ("", "left", "right"), "frames": FRAMES, "labels": LABELLING,
+            "opt_outs": ("honour", "ignore"),
         }  # fmt: skip
         for name, choices in words.items():
             value = getattr(self, name)
@@ -190,6 +193,7 @@ class Plan:
             width=settings.width, height=settings.height, mode=mode, fit=cast(Fit, settings.fit),
             small=cast(Small, settings.small), position=cast(Position, settings.position), crops=settings.crops,
             half=cast(Half, half), frames=cast(Frames, settings.frames), rate=rate, past=settings.past,
+            heed=settings.opt_outs == "honour",
         )  # fmt: skip
 
     def expect(self, columns: Columns) -> None:
@@ -249,6 +253,7 @@ class Plan:
                 clip = (1 << 63) + int(groups[row]) if sizes[groups[row]] > 1 else 0
                 yield Item(
                     record["path"], values=dict(record.get("conditions", {})), digest=record.get("digest", ""),
+                    marks=record.get("marks", {}),
                     images={"": pixels[place], **{name: pictures[name][place] for name in names}}, origin=origin,
                     kept=previous.part(row), clip=clip, key=int(origin["key"]),
                 )  # fmt: skip

@@ -31,6 +31,9 @@ class Ingest:
     size: Any = setting(None, "width and height in pixels, multiples of 8; 64 when left out", form="64|96x64")
     mode: str = setting("auto", "what a pixel is; auto does as the files do", choices=("auto", *MODES))
     fit: str = setting("crop", "how other shapes become this one", choices=("crop", "pad", "stretch"))
+    opt_outs: str = setting(
+        "honour", "whether images whose makers forbid training on them are set aside", choices=("honour", "ignore")
+    )
     small: str = setting("set-aside", "what happens to images smaller than the size", choices=("set-aside", "enlarge"))
     position: str = setting("centre", "what a crop keeps: the middle, or what stands out", choices=POSITIONS)
     crops: int = setting(1, "how many different parts of each picture are taken", ge=1, le=64)
@@ -93,7 +96,8 @@ def _work(request: Ingest, workspace: Workspace) -> Iterator[Event]:
         raise UsageError("--count is for starter and drawn datasets", do="leave it out: all images are taken")
     width, height = parse_size(request.size or 64)
     settings = Settings(
-        width=width, height=height, mode=request.mode, fit=request.fit, small=request.small, position=request.position,
+        width=width, height=height, mode=request.mode, fit=request.fit, small=request.small, opt_outs=request.opt_outs,
+        position=request.position,
         crops=request.crops, input=request.input, half=request.side_by_side, frames=request.frames, rate=request.rate,
         past=request.past, labels=request.labels, held_out=0.1 if request.held_out is None else request.held_out,
         seed=request.seed, workers=request.workers,
