@@ -1,15 +1,16 @@
 """How well does the mark in the pixels survive, and how often is it seen where there is none?
 
-    python benchmarks/watermark.py table [--quick] [--sizes 64,128,256,512] [--to FILE.json]
+    python benchmarks/watermark.py table [--quick] [--sizes 64,128,256,512] [--count 90] [--to FILE.json]
     python benchmarks/watermark.py clean [--quick]     p-values of 10,000 clean images; promised: uniform
     python benchmarks/watermark.py speed               milliseconds for embedding and looking
     python benchmarks/watermark.py show FILE.json      the table again, as the guide has it
 
-`table` lays Maquette's mark beside those of blind-watermark and invisible-watermark, where these are installed: the
-same photographs (crops of those that ship with scikit-image, some reduced), the same attacks, 32 bits for each, and
-every marked image brought to 40 dB by scaling what the mark changed. A peer's image counts as detected when as many of
-its bits are right as in one clean image of a thousand by chance; ours when its p-value is at most 0.001. Bit errors are
-of the 32 bits; where nothing is read, half of them count as wrong.
+`table` with the same FILE again goes on with further images. It lays Maquette's mark beside those of blind-watermark
+and invisible-watermark, where these are installed: the same photographs (crops of those that ship with scikit-image,
+some reduced), the same attacks, 32 bits for each, and every marked image brought to 40 dB by scaling what the mark
+changed. A peer's image counts as detected when as many of its bits are right as in one clean image of a thousand by
+chance; ours when its p-value is at most 0.001. Bit errors are of the 32 bits; where nothing is read, half of them
+count as wrong.
 """
 
 from __future__ import annotations
@@ -41,26 +42,25 @@ PHOTOGRAPHS = (
 KEY = b"the benchmark's key"
 BYTES = 4
 DECIBELS = 40.0
-COUNTS = {64: 45, 128: 36, 256: 24, 512: 8}
+COUNTS = {64: 90, 128: 60, 256: 30, 512: 12}
 CLEAN = {64: 5000, 128: 3000, 256: 1500, 512: 500}
 QUICK = 15  # times fewer
 
 
-def crops(size: int, count: int, seed: int) -> Iterator[Picture]:
-    """Square pieces of the photographs, at their size or reduced by up to four."""
+def crops(size: int, count: int, seed: int, first: int = 0) -> Iterator[Picture]:
+    """Square pieces of the photographs, at their size or reduced by up to four; those from `first` on."""
     found = importlib.util.find_spec("skimage")
     if found is None or not found.submodule_search_locations:
         raise SystemExit("this benchmark needs scikit-image")
     folder = Path(found.submodule_search_locations[0]) / "data"
     whole: dict[str, Any] = {}
-    random = np.random.default_rng([seed, size])
-    for number in range(count):
+    for number in range(first, first + count):
         name = PHOTOGRAPHS[number % len(PHOTOGRAPHS)]
         if name not in whole:
             with Pillow.open(folder / name) as picture:
                 whole[name] = picture.convert("RGB")
-        picture = whole[name]
-        shortest = min(picture.size)
+        picture, shortest = whole[name], min(whole[name].size)
+        random = np.random.default_rng([seed, size, number])
         side = int(random.uniform(min(size, shortest), min(4 * size, shortest) + 1))
         left, top = (int(random.integers(0, total - side + 1)) for total in picture.size)
         box = (left, top, left + side, top + side)
@@ -311,48 +311,48 @@ def set_threshold(mark: _Peer, size: int, clean: int) -> None:
     mark.threshold = int(np.argmax(above <= 0.001))
 
 
-def measure(size: int, count: int, clean: int) -> dict[str, Any]:
-    """Detection and bit errors of every mark under every attack on images of one size."""
+def measure(size: int, count: int, clean: int, result: dict[str, Any]) -> None:
+    """Detection and bit errors of every mark under every attack on so many further images of one size."""
     marks: list[Any] = [_Ours(), *(peer for peer in peers() if peer.smallest <= size)]
+    if not result:
+        result.update(count=0, cells={}, decibels={mark.name: [] for mark in marks}, thresholds={})
+        for mark in marks[1:]:
+            set_threshold(mark, size, clean)
+            result["thresholds"][mark.name] = mark.threshold
     for mark in marks[1:]:
-        set_threshold(mark, size, clean)
-    random = np.random.default_rng([3, size])
+        mark.threshold = result["thresholds"][mark.name]
     attacks = {"none": {"": lambda image, random: image}, **ATTACKS}
-    sums: dict[str, dict[str, list[float]]] = {
-        f"{attack}|{strength}": {mark.name: [0.0, 0.0] for mark in marks}
-        for attack, strengths in attacks.items() for strength in strengths
-    }  # fmt: skip
-    decibels: dict[str, list[float]] = {mark.name: [] for mark in marks}
     began = time.monotonic()
-    for number, image in enumerate(crops(size, count, seed=7)):
-        bits = random.integers(0, 2, 8 * BYTES).astype(bool)
+    for image in crops(size, count, seed=7, first=result["count"]):
+        bits = np.random.default_rng([3, size, result["count"]]).integers(0, 2, 8 * BYTES).astype(bool)
         for mark in marks:
             marked = mark.embed(image, bits)
             if marked is not None:
-                decibels[mark.name].append(signal_to_noise(image, marked))
+                result["decibels"][mark.name].append(signal_to_noise(image, marked))
             for attack, strengths in attacks.items():
                 for strength, change in strengths.items():
                     seen, read = (False, None)
                     if marked is not None:
-                        changed = change(marked, np.random.default_rng([number, size]))
+                        changed = change(marked, np.random.default_rng([5, size, result["count"]]))
                         seen, read = mark.look(np.ascontiguousarray(changed))
                     right = 4 * BYTES if read is None else int((read == bits).sum())
                     if isinstance(mark, _Peer):
                         seen = read is not None and right >= mark.threshold
-                    entry = sums[f"{attack}|{strength}"][mark.name]
-                    entry[0] += seen / count
-                    entry[1] += (1 - right / (8 * BYTES)) / count
-        print(f"{size} px: {number + 1} of {count}, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
-    return {
-        "count": count,
-        "cells": sums,
-        "thresholds": {mark.name: mark.threshold for mark in marks[1:]},
-        "decibels": {name: [float(np.mean(values)), float(min(values))] for name, values in decibels.items() if values},
-    }
+                    entry = result["cells"].setdefault(f"{attack}|{strength}", {}).setdefault(mark.name, [0, 0])
+                    entry[0] += int(seen)
+                    entry[1] += 8 * BYTES - right
+        result["count"] += 1
+        print(f"{size} px: {result['count']} images, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 def signal_to_noise(image: Picture, marked: Picture) -> float:
     return float(10 * np.log10(255.0**2 / np.mean((image.astype(np.float64) - marked) ** 2)))
+
+
+def shares(result: dict[str, Any], cell: str) -> dict[str, tuple[float, float]]:
+    """Detected and wrong bits of each mark in one cell, as shares."""
+    count = result["count"]
+    return {name: (seen / count, wrong / (8 * BYTES * count)) for name, (seen, wrong) in result["cells"][cell].items()}
 
 
 def shown(results: dict[str, Any]) -> str:
@@ -370,7 +370,7 @@ def shown(results: dict[str, Any]) -> str:
     for cell in results[sizes[0]]["cells"]:
         words = []
         for size in sizes:
-            values = results[size]["cells"][cell]
+            values = shares(results[size], cell)
             said = [values[name] for name in ("Maquette", *others) if name in values]
             words.append(" / ".join(f"{100 * a:.0f}, {100 * b:.0f}" for a, b in said))
             if len(said) > 1 and not cell.startswith("none"):
@@ -395,7 +395,7 @@ def shown(results: dict[str, Any]) -> str:
     lines.append("More than a point behind in detection: " + ("; ".join(lost) if lost else "nowhere") + ".")
     for size in sizes:
         values = ", ".join(
-            f"{name} {mean:.2f} (at least {low:.2f})" for name, (mean, low) in results[size]["decibels"].items()
+            f"{name} {np.mean(each):.2f} (at least {min(each):.2f})" for name, each in results[size]["decibels"].items()
         )
         needed = ", ".join(f"{name} {count}" for name, count in results[size]["thresholds"].items())
         lines.append(f"{size} px: decibels {values}; right bits of 32 that a peer needs: {needed}.")
@@ -434,6 +434,8 @@ def main() -> None:
     parser.add_argument("file", nargs="?", type=Path)
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--sizes", default="64,128,256,512")
+    parser.add_argument("--count", type=int, help="images of each size")
+    parser.add_argument("--clean", type=int, help="clean images of each size for the peers' thresholds")
     parser.add_argument("--to", type=Path)
     given = parser.parse_args()
     cv2.setNumThreads(1)
@@ -447,7 +449,8 @@ def main() -> None:
         fewer = QUICK if given.quick else 1
         results = json.loads(given.to.read_text("utf-8")) if given.to and given.to.exists() else {}
         for size in map(int, given.sizes.split(",")):
-            results[str(size)] = measure(size, max(2, COUNTS[size] // fewer), max(20, CLEAN[size] // fewer))
+            count = given.count or max(2, COUNTS[size] // fewer)
+            measure(size, count, max(20, given.clean or CLEAN[size] // fewer), results.setdefault(str(size), {}))
             if given.to:
                 given.to.write_text(json.dumps(results), "utf-8")
         print(shown(results))

@@ -47,6 +47,11 @@ class Evidence:
     place: Place
     word: codes.Decoded | None = None
 
+    @property
+    def share(self) -> float:
+        """The chance, if all kinds of places are looked at."""
+        return self.chance / SHARES[self.kind]
+
 
 def tail(deviations: float) -> float:
     """How often a normal number lies above so many standard deviations."""
@@ -60,7 +65,7 @@ def together(first: float, second: float) -> float:
 
 def overall(found: list[Evidence]) -> float:
     """The p-value of the strongest evidence, if every kind of place was looked at."""
-    strongest = min(one.chance / SHARES[one.kind] for one in found)
+    strongest = min(one.share for one in found)
     log_none = sum(math.log1p(-min(share * strongest, 1 - 1e-12)) for share in SHARES.values())
     return float(max(-math.expm1(log_none), 1e-300))
 

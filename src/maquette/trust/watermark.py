@@ -119,9 +119,11 @@ def detect(image: Image, key: bytes, length: int = 4) -> Found:
         if one.chance < _ENOUGH and (one.kind == "presence" or (one.word is not None and one.word.whole)):
             break
     p_value = evidence.overall(found)
-    best = min(found, key=lambda one: one.chance / evidence.SHARES[one.kind])
+    # A stretched image, say, is found in several places, and only one of them is right enough for the payload.
+    said = [one for one in found if one.word is not None and one.word.whole and one.share <= FALSE_ALARMS]
+    best = min(said or found, key=lambda one: one.share)
     word = best.word if p_value <= FALSE_ALARMS else None
-    told = word if word is not None and word.whole else None
+    told = word if said else None
     return Found(
         p_value=p_value,
         payload=told.payload if told else None,
