@@ -402,11 +402,11 @@ def shown(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def clean(quick: bool) -> None:
+def clean(sizes: list[int], quick: bool) -> None:
     """p-values of images that carry no mark, each with a key of its own."""
-    for size, count in CLEAN.items():
+    for size in sizes:
         values = []
-        for number, image in enumerate(crops(size, count // (QUICK if quick else 1), seed=13)):
+        for number, image in enumerate(crops(size, CLEAN[size] // (QUICK if quick else 1), seed=13)):
             values.append(watermark.detect(image, f"{size} {number}".encode(), BYTES).p_value)
         chances = np.array(values)
         shares = " ".join(f"{limit:g}: {np.mean(chances <= limit):.5f}" for limit in (0.5, 0.1, 0.01, 0.001))
@@ -439,8 +439,9 @@ def main() -> None:
     parser.add_argument("--to", type=Path)
     given = parser.parse_args()
     cv2.setNumThreads(1)
+    sizes = [int(size) for size in given.sizes.split(",")]
     if given.what == "clean":
-        clean(given.quick)
+        clean(sizes, given.quick)
     elif given.what == "speed":
         speed()
     elif given.what == "show":
@@ -448,7 +449,7 @@ def main() -> None:
     else:
         fewer = QUICK if given.quick else 1
         results = json.loads(given.to.read_text("utf-8")) if given.to and given.to.exists() else {}
-        for size in map(int, given.sizes.split(",")):
+        for size in sizes:
             count = given.count or max(2, COUNTS[size] // fewer)
             measure(size, count, max(20, given.clean or CLEAN[size] // fewer), results.setdefault(str(size), {}))
             if given.to:
