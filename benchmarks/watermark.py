@@ -3,7 +3,7 @@
     python benchmarks/watermark.py table [--quick] [--sizes 64,128,256,512] [--count 90] [--to FILE.json]
     python benchmarks/watermark.py clean [--quick]     p-values of 10,000 clean images; promised: uniform
     python benchmarks/watermark.py speed               milliseconds for embedding and looking
-    python benchmarks/watermark.py show FILE.json      the table again, as the guide has it
+    python benchmarks/watermark.py show FILE.json...   the table again, as the guide has it
 
 `table` with the same FILE again goes on with further images. It lays Maquette's mark beside those of blind-watermark
 and invisible-watermark, where these are installed: the same photographs (crops of those that ship with scikit-image,
@@ -431,7 +431,7 @@ def speed() -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", choices=("table", "clean", "speed", "show"))
-    parser.add_argument("file", nargs="?", type=Path)
+    parser.add_argument("files", nargs="*", type=Path, help="for show: what table wrote")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--sizes", default="64,128,256,512")
     parser.add_argument("--count", type=int, help="images of each size")
@@ -445,7 +445,8 @@ def main() -> None:
     elif given.what == "speed":
         speed()
     elif given.what == "show":
-        print(shown(json.loads(given.file.read_text("utf-8"))))
+        parts = [json.loads(file.read_text("utf-8")) for file in given.files]
+        print(shown({size: result for part in parts for size, result in part.items()}))
     else:
         fewer = QUICK if given.quick else 1
         results = json.loads(given.to.read_text("utf-8")) if given.to and given.to.exists() else {}
