@@ -23,6 +23,7 @@ import os
 import re
 import secrets
 import shutil
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,6 +64,11 @@ class Dataset:
             del arrays["origins.npy"]
         self._files: dict[str, str] = description.get("files", {})
         self._maps = {file: Map(self.file(file), *form) for file, form in arrays.items()}
+        try:
+            self._items = open(self.file("items.jsonl"), "rb")  # noqa: SIM115
+        except OSError as error:
+            raise damaged(path / "items.jsonl", (error.strerror or str(error)).lower()) from None
+        weakref.finalize(self, self._items.close)
         self._parts = np.array(self._maps["parts.npy"].array)
         self._indices: dict[str, NDArray[np.int64]] = {}
         _check_values(path, spec, self._parts, self._maps)
@@ -128,10 +134,9 @@ class Dataset:
         if not 0 <= index < len(self):
             raise IndexError(f"{self.path} has no item {index}")
         start, end = int(offsets[index]), int(offsets[index + 1])
-        with open(self.path / "items.jsonl", "rb") as stream:
-            stream.seek(start)
-            line = stream.read(max(0, end - start))
-        return _line(self.path / "items.jsonl", line)
+        # Through a file of its own, which stays what it is when the dataset is replaced by a larger one.
+        self._items.seek(start)
+        return _line(self.path / "items.jsonl", self._items.read(max(0, end - start)))
 
     def origins(self) -> NDArray[np.void]:
         """What is known of the file behind each image: one row of `origin.ORIGIN` an image; zeros where nothing is."""

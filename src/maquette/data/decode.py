@@ -31,11 +31,12 @@ from numpy.typing import NDArray
 
 from maquette.core.errors import DataError
 from maquette.data.limits import Limits
+from maquette.data.patience import Patience
 from maquette.data.shape import Form
 from maquette.data.worker import command, read_message, write_message
 
 _START_SECONDS = 60.0
-_STARTS = 5
+_STARTS = 12
 _CHUNK_SECONDS = 0.1
 """About how long a worker should be busy with one message."""
 _CHUNK_FILES = 128
@@ -228,7 +229,7 @@ class _Line:
         self._limits = limits
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.Lock()
-        self._deadline: float | None = None
+        self._patience = Patience()
         self._late = False
 
     def decode(self, tasks: list[Task], skip: int = 0) -> Iterator[Outcome]:
@@ -261,7 +262,7 @@ class _Line:
             reason = f"it took more than {seconds} to decode" if late else "it crashed the image decoder"
             raise _Died(reason, late) from None
         finally:
-            self._deadline = None
+            self._patience.stop()
 
     def _images(self, answers: IO[bytes], task: Task) -> Iterator[Outcome]:
         """What the worker says of one file, each image in its time, and all of them in a time that grows with them."""
@@ -283,13 +284,18 @@ class _Line:
             if self._late:
                 self._late = False
                 raise EOFError
-            self._deadline = None if seconds is None else time.monotonic() + seconds
+            if seconds is None:
+                self._patience.stop()
+            else:
+                self._patience.start(seconds)
 
     def end_if_late(self) -> None:
         """Kill the worker if its file's time is over."""
+        process = self._process
         with self._lock:
-            if self._deadline is not None and time.monotonic() > self._deadline:
-                self._late, self._deadline = True, None
+            if process is not None and self._patience.is_over(process.pid):
+                self._late = True
+                self._patience.stop()
                 self.kill()
 
     def kill(self) -> None:
@@ -339,7 +345,7 @@ class _Line:
             self.end()
             return None
         finally:
-            self._deadline = None
+            self._patience.stop()
         return process
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import weakref
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -146,6 +147,8 @@ class _Files:
         names = ["images.npy", "origins.npy", "items.jsonl"]
         names += [name for name in self._forms if name.startswith("conditions/")]
         self._files = {name: open(folder / name, "rb", buffering=0) for name in names}  # noqa: SIM115
+        for file in self._files.values():
+            weakref.finalize(self, file.close)
         self._origins = self._rows("origins.npy", np.arange(count))
         lengths = np.zeros(count + 1, np.int64)
         with open(folder / "items.jsonl", "rb") as stream:

@@ -29,9 +29,11 @@ from typing import Any
 
 from maquette.core.errors import DataError, MaquetteError
 from maquette.data.limits import Limits, Refused
+from maquette.data.patience import Patience
 from maquette.data.source import Entry, Source, peek, registry
 from maquette.data.worker import Guard, command, read_message, write_message
 
+_START_SECONDS = 60.0
 _BEATS = 1.0
 """Seconds between signs of life from a process that has nothing to hand over yet."""
 _COLUMNS, _LETTERS = 200, 4000
@@ -97,8 +99,9 @@ class _Line:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._deadline: float | None = None
+        self._patience = Patience()
         self._late = False
+        self._seconds = max(_START_SECONDS, limits.seconds)  # For the first answer, which includes the start.
         self.is_alive = True
         more = {"ARROW_DEFAULT_MEMORY_POOL": "system", "MALLOC_ARENA_MAX": "1"}
         self._process = subprocess.Popen(
@@ -116,9 +119,10 @@ class _Line:
         try:
             self._send(dict(question))
             while True:
-                self._deadline = time.monotonic() + self._limits.seconds
+                self._patience.start(self._seconds)
                 head, body = read_message(self._process.stdout)
-                self._deadline = None
+                self._patience.stop()
+                self._seconds = self._limits.seconds
                 if "end" in head:
                     return
                 if "beat" not in head:
@@ -127,7 +131,7 @@ class _Line:
             self.is_alive = False
             yield {"trouble": "it took too long to read" if self._late else "reading it crashed"}, b""
         finally:
-            self._deadline = None
+            self._patience.stop()
 
     def _send(self, message: dict[str, Any]) -> None:
         assert self._process.stdin
@@ -136,9 +140,9 @@ class _Line:
 
     def end_if_late(self) -> None:
         """Kill the process if it has said nothing for too long."""
-        deadline = self._deadline
-        if deadline is not None and time.monotonic() > deadline:
-            self._late, self._deadline = True, None
+        if self._patience.is_over(self._process.pid):
+            self._late = True
+            self._patience.stop()
             self._process.kill()
 
     def end(self) -> None:

@@ -6,6 +6,7 @@ One file, or a folder of them (shards). Read piece by piece, so that memory stay
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     import pyarrow.parquet as pq
 
 _ROWS, _PIECE_BYTES = 64, 8 << 20
+_INPUT = re.compile(r"input|source|condition|control|sketch|edges|before|original|mask|map|depth|segment")
+"""Columns of pictures that an image is made from."""
 _USUAL = ("image", "img", "picture", "photo", "png", "jpg", "jpeg", "bytes", "image_bytes")
 
 
@@ -38,14 +41,15 @@ class Parquet:
         schema = self._open(self._files[0]).schema_arrow
         features = _features(schema)
         images = [field.name for field in schema if _is_image(field, features)]
-        usual = [name for name in _USUAL for column in images if column.lower() == name]
+        outputs = [column for column in images if not _INPUT.search(column.lower())] or images
+        usual = [name for name in _USUAL for column in outputs if column.lower() == name]
         if not images:
             raise DataError(
                 f"it has no column of images (its columns: {', '.join(schema.names)})",
                 where=self._files[0],
                 do="store images as bytes, or as {bytes, path}",
             )
-        chosen = next((column for column in images if usual and column.lower() == usual[0]), images[0])
+        chosen = next((column for column in outputs if usual and column.lower() == usual[0]), outputs[0])
         self._column, self._schema = chosen, schema
         self.pictures = frozenset(name for name in images if name != chosen)
         self.names: Mapping[str, tuple[str, ...]] = {
