@@ -251,7 +251,7 @@ def regions() -> Iterator[Row]:
         skimage=lambda i: mean(s.watershed(f.sobel(f.gaussian(i.grey, 1.0)), markers=250) - 1, i.rgb),
     )  # fmt: skip
     yield Row(op="otsu", skimage=lambda i: _grey(i) > f.threshold_otsu(_grey(i)))
-    yield Row(op="multi-otsu", skimage=lambda i: np.digitize(_grey(i), f.threshold_multiotsu(_grey(i), 3)), slow=True)
+    yield Row(op="multi-otsu", skimage=lambda i: np.digitize(_grey(i), f.threshold_multiotsu(_grey(i), 3)))
     yield Row(
         op="adaptive-threshold", dials={"window": 51},
         skimage=lambda i: _grey(i) > f.threshold_local(_grey(i), 51, method="mean"),
