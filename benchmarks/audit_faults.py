@@ -132,8 +132,18 @@ def written(picture: Picture, rng: np.random.Generator) -> Picture:
     return result
 
 
-def noise(picture: Picture, rng: np.random.Generator) -> Picture:
-    return Image.fromarray(rng.integers(0, 256, (SIDE, SIDE, 3), np.uint8))
+def foreign(picture: Picture, rng: np.random.Generator) -> Picture:
+    """Something that has nothing to do with the rest: noise and stripes in many sizes."""
+    y, x = np.mgrid[:SIDE, :SIDE].astype(float)
+    kind, turn, size = int(rng.integers(2)), rng.uniform(0, 3.1), float(rng.choice([3, 5, 8, 13, 21]))
+    along = x * np.cos(turn) + y * np.sin(turn)
+    if kind == 0:
+        grain = int(rng.choice([1, 2, 4]))
+        values = np.kron(rng.integers(0, 256, (SIDE // grain, SIDE // grain, 3)), np.ones((grain, grain, 1)))
+    else:
+        values = np.repeat((along // size % 2 * 255)[..., None], 3, 2) * rng.uniform(0.3, 1, 3)
+    grain = rng.normal(0, 8, (SIDE, SIDE, 1))
+    return Image.fromarray(np.clip(values + grain, 0, 255).astype(np.uint8))
 
 
 SINGLE: dict[str, Callable[[Picture, np.random.Generator], bytes]] = {
@@ -152,7 +162,7 @@ SINGLE: dict[str, Callable[[Picture, np.random.Generator], bytes]] = {
     "borders": lambda p, r: png(bordered(p, r)),
     "grey-among-colour": lambda p, r: png(p.convert("L").convert("RGB")),
     "overlays": lambda p, r: png(written(p, r)),
-    "outliers": lambda p, r: png(noise(p, r)),
+    "outliers": lambda p, r: png(foreign(p, r)),
     "unreadable": lambda p, r: png(p)[: int(r.integers(40, 900))] if r.integers(2) else r.bytes(2000),
 }  # fmt: skip
 COPIES: dict[str, Callable[[Picture], bytes]] = {
