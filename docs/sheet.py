@@ -26,6 +26,7 @@ SIDE, GAP, HEAD, COLUMNS = 160, 5, 30, 2
 DIALS: dict[str, str] = {
     "brand-colours": "colours=#c0392b:#1f618d:#f4d03f", "brightness": "amount=0.3",
     "channel-mixer": "red=0:1:0 green=1:0:0",
+    "colour-range": "colour=#a83218 within=35", "deconvolve": "radius=0.7 iterations=8",
     "colour-balance": "shadows=-0.1:0:0.15 highlights=0.1:0.05:-0.1", "contrast": "amount=0.5", "crop": "aspect=2:1",
     "curves": "points=0:0:0.3:0.12:0.7:0.9:1:1", "exposure": "stops=0.8", "gamma": "value=1.7", "hue": "degrees=90",
     "hue-range": "hue=orange turn=120", "levels": "black=0.15 white=0.8", "make-tileable": "overlap=0.3",

@@ -5,12 +5,13 @@ import pytest
 from skimage import data
 
 import maquette as mq
-from maquette.core.errors import UsageError
+from maquette.core.errors import DataError, UsageError
 from maquette.refining import named, registry
 from maquette.refining.recipe import from_json, steps, to_json
 from maquette.refining.text import parse
 
 NAMES = named.names()
+ASKED = {"portrait", "product-cut-out", "film-still", "print", "pixel-art-clean-up", "scan", "floor-plan", "poster"}
 PHOTO = np.ascontiguousarray(data.astronaut()[0:160, 130:330])
 
 
@@ -45,7 +46,12 @@ def test_a_recipe_takes_any_image_and_is_deterministic(name, channels, dtype):
 @pytest.mark.parametrize("name", NAMES)
 def test_a_recipe_takes_tiny_images(name):
     for size in ((1, 1), (2, 5)):
-        assert mq.refine(np.full((*size, 3), 90, np.uint8), name).size > 0
+        image = np.full((*size, 3), 90, np.uint8)
+        if name == "product-cut-out":
+            with pytest.raises(DataError, match="subject"):  # nothing to cut out is a reason to set an image aside
+                mq.refine(image, name)
+        else:
+            assert mq.refine(image, name).size > 0
 
 
 def test_recipes_are_found_by_name_within_others():
@@ -59,7 +65,23 @@ def test_recipes_are_found_by_name_within_others():
         named.recipe("web amount=3")
 
 
+def test_the_recipes_that_people_ask_for_are_there():
+    assert set(NAMES) >= ASKED
+
+
 # What some of them promise
+
+
+def test_a_product_stands_on_nothing_in_the_middle_of_a_square():
+    image = np.full((120, 160, 3), 235, np.uint8)
+    rows, columns = np.mgrid[:120, :160]
+    image[np.hypot(rows - 60, columns - 90) < 35] = (200, 40, 30)
+    result = mq.refine(image, "product-cut-out")
+    assert result.shape[0] == result.shape[1] and result.shape[2] == 4
+    assert result[0, 0, 3] == 0 and result[result.shape[0] // 2, result.shape[1] // 2, 3] == 255
+    alpha = result[..., 3] > 128
+    assert abs(alpha.sum() / (np.pi * 35**2) - 1) < 0.1
+    assert abs(np.nonzero(alpha)[1].mean() - result.shape[1] / 2) < 2
 
 
 def test_scan_makes_paper_white_and_keeps_the_letters():

@@ -54,7 +54,7 @@ class Finisher:
         media = media_of(content[:64])
         if not media or len(content) > LARGEST_SOURCE:
             return None
-        if self.examiner is not None and self.examiner.ask(content)["status"] == "unreadable":
+        if self.examiner is not None and self.examiner.ask(content, look=False)["status"] == "unreadable":
             return None
         return Source(content=content, media=media)
 

@@ -65,11 +65,13 @@ class Examiner:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def ask(self, file: str | bytes) -> dict[str, Any]:
-        """What `verify` says of a file, given by its path or its content."""
+    def ask(self, file: str | bytes, *, look: bool = True) -> dict[str, Any]:
+        """What `verify` says of a file, by its path or content; of content on wish without a look for its watermark."""
         line = self._free.get()
         try:
-            return line.ask(file if isinstance(file, str) else {"content": base64.b64encode(file).decode()})
+            if isinstance(file, str):
+                return line.ask(file)
+            return line.ask({"content": base64.b64encode(file).decode(), "look": look})
         finally:
             self._free.put(line)
 
@@ -88,7 +90,7 @@ class _Line:
         self._process: subprocess.Popen[str] | None = None
         self._closed = False
 
-    def ask(self, path: str | Mapping[str, str]) -> dict[str, Any]:
+    def ask(self, path: str | Mapping[str, Any]) -> dict[str, Any]:
         """What the worker says of the file; a worker that dies at it is tried once more."""
         reason = ""
         for _ in range(2):
@@ -103,7 +105,7 @@ class _Line:
                 break
         return verdict.judge(verdict.Seen(readable=False, reason=reason))
 
-    def _say(self, path: str | Mapping[str, str]) -> tuple[dict[str, Any] | None, bool]:
+    def _say(self, path: str | Mapping[str, Any]) -> tuple[dict[str, Any] | None, bool]:
         if self._closed:
             raise TrustError("the reading of files was stopped")
         process = self._process or self._start()

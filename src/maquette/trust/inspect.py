@@ -70,8 +70,8 @@ def inspect_file(path: str, trust: Trust) -> dict[str, Any]:
             return _report(verdict.Seen(readable=False, reason=f"it cannot be read ({_reason(error)})"))
 
 
-def inspect(stream: IO[bytes], trust: Trust) -> dict[str, Any]:
-    """The same for an open file."""
+def inspect(stream: IO[bytes], trust: Trust, *, look: bool = True) -> dict[str, Any]:
+    """The same for an open file. The watermark, which takes longest, is not looked for without `look`."""
     media = reading.media_of(stream.read(_HEAD))
     if not media:
         return _report(verdict.Seen(readable=False, reason="it is not an image or a film"))
@@ -87,7 +87,7 @@ def inspect(stream: IO[bytes], trust: Trust) -> dict[str, Any]:
     told = found.said.get("signature_info") or {}
     whole = found.there and not found.trouble and not any(verdict.breaks(code) for code in found.codes)
     marks = [one.mark for one in (manifest, *_before(found)) if one is not None and one.mark]
-    watermark, mark = _mark(pixels.image, marks, bool(marks) or not whole)
+    watermark, mark = _mark(pixels.image, marks, look and (bool(marks) or not whole))
     seen = verdict.Seen(
         readable=pixels.readable, reason=pixels.reason, signed=found.there, codes=found.codes, trouble=found.trouble,
         signer=x.name_of(signed_by[0]) if signed_by else _text(told.get("common_name") or told.get("issuer")),

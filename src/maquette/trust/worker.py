@@ -39,7 +39,7 @@ def main() -> None:
             if isinstance(asked, str):
                 report = inspect_file(asked, trust)
             else:
-                report = inspect(io.BytesIO(base64.b64decode(asked["content"])), trust)
+                report = inspect(io.BytesIO(base64.b64decode(asked["content"])), trust, look=asked["look"])
         except MemoryError:
             report = {"trouble": "it needs too much memory"}
         except Exception as error:  # one file's fault, whatever it is
