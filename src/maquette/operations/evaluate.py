@@ -309,10 +309,9 @@ def basis(reference: Reference, count: int) -> dict[str, str]:
 
 
 def _curve(run: Run | None) -> list[dict[str, Any]]:
-    if run is None:
-        return []
-    points = [line["judged"] for line in run.records() if isinstance(line.get("judged"), Mapping)]
-    return [dict(point) for point in points]
+    from maquette.engine.watch import read_points
+
+    return [] if run is None else read_points(run.path)
 
 
 def facts_of(found: Found) -> dict[str, Any]:
