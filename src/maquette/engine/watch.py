@@ -50,6 +50,8 @@ FEWEST = 100
 SEED = 2_000_000
 COLLAPSED = 0.5
 """Variety of the images, as a share of the best seen, below which it is lost."""
+WORSE = 1.25
+"""How many times the best distance a later one must be, beyond what chance does, to be warned of."""
 SETTLED = 3
 """So many judgements without a sure improvement mean that learning has settled."""
 
@@ -140,7 +142,7 @@ class Watch:
         if best is None:
             return []
         widest = min(1.0, max(other.variety for other in self.points))  # noise is varied beyond real images
-        worse = point.value - best.value > 3 * math.hypot(point.error, best.error)
+        worse = point.low > best.high and point.value > WORSE * best.value
         if point.variety < COLLAPSED * widest and (worse or point.variety < COLLAPSED**2 * widest):
             return [
                 f"the images have lost their variety after {point.images:,} images seen: they have {point.variety:.0%} "
