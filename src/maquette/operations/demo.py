@@ -54,19 +54,19 @@ def demo(request: Demo, workspace: Workspace) -> Iterator[Event]:
     labels = next(c.classes for c in data.spec.conditions if c.name == "label")
     drawn: list[Result] = []
     for label in labels:
-        values = {"run": str(model), "to": str(images / label), "label": label, "count": EACH}
+        values = {"run": str(model), "to": str(images / label), "label": label, "count": EACH, "sheet": False}
         drawn.append((yield from _do("sample", workspace, **values, dials={"guidance": GUIDANCE})))
     sheet = _compare(data, labels, [each.value for each in drawn], to / "demo.png")
     yield Made(path=str(sheet), what="sheet")
     yield Note(text=f"5 of 7: finishing them: {RECIPE}")
-    files = [path for each in drawn for path in each.facts["images"]]
-    yield from _do("refine", workspace, source=files, to=str(finished), **{"with": RECIPE}, sheet=True)
+    yield from _do("refine", workspace, source=[str(images)], to=str(finished), **{"with": RECIPE}, sheet=True)
     yield Note(text="6 of 7: judging the model: is it good, is it varied, is it a copy?")
     judged = yield from _do(
         "evaluate", workspace, what=str(model), count=JUDGED, report=str(to / "evaluation.html"),
         dials={"guidance": GUIDANCE},
     )  # fmt: skip
     yield Note(text="7 of 7: checking where the images say that they come from")
+    files = [path for each in drawn for path in each.facts["images"]]
     verified = yield from _do("verify", workspace, file=files)
     intact = sum(image["status"] == "intact" for image in verified.facts["images"])
     grade = str(judged.facts["grade"])
