@@ -61,6 +61,10 @@ class Session:
         save_model(self.trainer, self.run, self.name, model)
         return model
 
+    def keep(self, model: Family) -> None:
+        """Make this the run's model."""
+        save_model(self.trainer, self.run, self.name, model)
+
     def load_model(self) -> Family:
         """The model that was written last."""
         return load(self.run, device=self.trainer.plan.device)

@@ -13,7 +13,7 @@ from torch import Tensor
 from maquette.core.errors import RunError
 from maquette.core.spec import Batch, Phase
 from maquette.data.loader import Loader
-from maquette.engine.average import Averages
+from maquette.engine.average import MIDDLE, Averages
 from maquette.engine.load import arrays, fill, seed_of
 from maquette.engine.optim import PhaseOptimizer
 from maquette.engine.plan import Plan
@@ -162,10 +162,10 @@ class Trainer:
                 return name
         return None
 
-    def model(self) -> Family:
-        """A copy with the averaged weights, settled and ready to sample. Changes nothing of the training."""
+    def model(self, length: int = MIDDLE) -> Family:
+        """A copy with one of the averages of the weights, settled and ready to sample. Changes nothing of training."""
         family = copy.deepcopy(self.family)
-        self.averages.copy_into(family)
+        self.averages.copy_into(family, length)
         count = min(self.plan.batch, 256)
         batches = (batch for index in range(SETTLE_BATCHES) for batch in self._settling(index * count, count))
         with torch.no_grad():

@@ -117,6 +117,15 @@ class Predicts(Protocol):
         ...
 
 
+@runtime_checkable
+class Describes(Protocol):
+    """Turns images into rows of numbers in which likeness can be measured."""
+
+    def describe(self, images: Tensor) -> Tensor:
+        """N numbers of images N C H W."""
+        ...
+
+
 def latent(noise: Noise, stream: str, *shape: int, like: Tensor) -> Tensor:
     """Normal numbers of these seeds, on the device of `like`."""
     return torch.from_numpy(noise.normal(stream, *shape)).to(like.device)

@@ -188,7 +188,7 @@ def refer(
     )  # fmt: skip
     # Anchors are changed real images; held-out ones if there are enough of them, so that nothing matches by itself.
     source = pick(held if len(held) >= min(anchors, len(train)) // 4 else train, anchors, seed=3)
-    for name, change in ANCHOR_CHANGES.items():
+    for name, change in ANCHOR_CHANGES.items() if anchors else ():
         pictures = Changed(Chosen(dataset, source), change)
         for step in look(extractor, pictures, f"{name} images", cache, {**Chosen(dataset, source).key(), "as": name}):
             if isinstance(step, Looking):

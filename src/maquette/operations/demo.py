@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 EACH = 8
 """Images of every material on the sheet."""
+RECIPE = "upscale times=2, sharpen amount=0.4"
+JUDGED = 500
+"""Images that are drawn to be judged."""
 GUIDANCE = "1.5"
 """A little guidance: grass and gravel are told apart more surely (docs/log.md)."""
 
@@ -34,58 +37,67 @@ class Demo:
 def demo(request: Demo, workspace: Workspace) -> Iterator[Event]:
     """Show the whole journey: photographs, a dataset, a model learned on this machine, new images.
 
-    Run it again and what is there already is not made again.
+    What is there already is not made again: run it again and it goes on where it was.
     """
     to = Path(request.to)
-    dataset, model, images = to / "starter.mq", to / "model", to / "images"
-    yield Note(text="1 of 4: cutting photographs that ship with scikit-image into a small labelled dataset")
-    data: Dataset = yield from _do("ingest", workspace, source=["starter"], to=str(dataset), size="32")
-    yield Note(text=f"2 of 4: learning from {len(data.indices('train')):,} crops of 8 materials, for {request.time}")
+    dataset, model, images, finished = to / "starter.mq", to / "model", to / "images", to / "finished"
+    yield Note(text="1 of 7: cutting photographs that ship with scikit-image into a small labelled dataset")
+    made = yield from _do("ingest", workspace, source=["starter"], to=str(dataset), size="32")
+    data: Dataset = made.value
+    yield Note(text="2 of 7: looking for what would hurt a model")
+    audit = yield from _do("audit", workspace, dataset=str(dataset), report=str(to / "audit.html"))
+    yield Note(text=f"3 of 7: learning from {len(data.indices('train')):,} crops of 8 materials, for {request.time}")
     yield from _do(
         "train", workspace, dataset=str(dataset), to=str(model), family="flow", time=request.time, seed=request.seed
     )
-    yield Note(text="3 of 4: making new images of every material")
+    yield Note(text="4 of 7: making new images of every material, and laying them beside photographs never seen")
     labels = next(c.classes for c in data.spec.conditions if c.name == "label")
-    made = []
+    drawn: list[Result] = []
     for label in labels:
-        made.append(
-            (
-                yield from _do(
-                    "sample",
-                    workspace,
-                    run=str(model),
-                    to=str(images / label),
-                    label=label,
-                    count=EACH,
-                    dials={"guidance": GUIDANCE},
-                )
-            )
-        )
-    yield Note(text="4 of 4: laying them beside photographs that the model has never seen")
-    sheet = _compare(data, labels, made, to / "demo.png")
+        values = {"run": str(model), "to": str(images / label), "label": label, "count": EACH, "sheet": False}
+        drawn.append((yield from _do("sample", workspace, **values, dials={"guidance": GUIDANCE})))
+    sheet = _compare(data, labels, [each.value for each in drawn], to / "demo.png")
     yield Made(path=str(sheet), what="sheet")
-    name = labels[0]
+    yield Note(text=f"5 of 7: finishing them: {RECIPE}")
+    yield from _do("refine", workspace, source=[str(images)], to=str(finished), **{"with": RECIPE}, sheet=True)
+    yield Note(text="6 of 7: judging the model: is it good, is it varied, is it a copy?")
+    judged = yield from _do(
+        "evaluate", workspace, what=str(model), count=JUDGED, report=str(to / "evaluation.html"),
+        dials={"guidance": GUIDANCE},
+    )  # fmt: skip
+    yield Note(text="7 of 7: checking where the images say that they come from")
+    files = [path for each in drawn for path in each.facts["images"]]
+    verified = yield from _do("verify", workspace, file=files)
+    intact = sum(image["status"] == "intact" for image in verified.facts["images"])
+    grade = str(judged.facts["grade"])
+    facts = {
+        "sheet": str(sheet), "dataset": str(dataset), "run": str(model), "images": str(images),
+        "finished": str(finished), "audit": audit.facts["report"], "report": judged.facts["report"], "grade": grade,
+        "intact": intact,
+    }  # fmt: skip
     yield Result(
         verb="demo",
-        facts={"sheet": str(sheet), "dataset": str(dataset), "run": str(model), "images": str(images)},
+        facts=facts,
         value=sheet,
-        summary=f"Look at {sheet}: each row is one material, photographs on the left, made images on the right.",
+        summary=f"Look at {sheet}: each row is one material, photographs on the left, made images on the right. The "
+        f"judge calls the model {grade} ({to / 'evaluation.html'}); {intact} of {len(files)} images are signed and "
+        f"whole; what is in the data: {to / 'audit.html'}.",
         next=(
-            f"maquette sample {model} --to {to / 'more'} --label {name} --count 64 --seed 100",
-            f"maquette sample {model} --to {to / 'plainer'} --guidance 2",
+            f"maquette sample {model} --to {to / 'more'} --label {labels[0]} --count 64 --seed 100",
+            f"maquette refine {images} --to {to / 'prints'} --recipe print",
             "maquette ingest FOLDER-OF-YOUR-IMAGES --to mine --size 32",
             "maquette train mine --time 10m",
         ),
     )
 
 
-def _do(verb: str, workspace: Workspace, **values: Any) -> Generator[Event, None, Any]:
+def _do(verb: str, workspace: Workspace, **values: Any) -> Generator[Event, None, Result]:
     """Do another verb's work as part of this one; its result stays inside."""
     for event in run(verb, workspace, values):
         if isinstance(event, Result):
-            return event.value
+            return event
         yield event
-    return None
+    raise AssertionError(f"{verb} ended without a result")  # the table sees to it
 
 
 def _compare(data: Dataset, labels: tuple[str, ...], made: list[Any], path: Path) -> Path:

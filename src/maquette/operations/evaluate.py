@@ -69,10 +69,10 @@ def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
     from maquette.trust.cards import refresh
 
     began = time.perf_counter()
-    run = _run(request, workspace)
-    dataset = _dataset(request, workspace, run)
+    run = run_of(request, workspace)
+    dataset = dataset_of(request, workspace, run)
     made: MadeImages | None = None
-    for step in _draw(request, run, dataset) if run is not None else _read(request, dataset):
+    for step in draw(request, run, dataset) if run is not None else read(request, dataset):
         if isinstance(step, MadeImages):
             made = step
         else:
@@ -117,7 +117,7 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _run(request: Evaluate, workspace: Workspace) -> Run | None:
+def run_of(request: Evaluate, workspace: Workspace) -> Run | None:
     """The run that is meant, or None when a folder of images is."""
     from maquette.store.run import Run
 
@@ -129,7 +129,8 @@ def _run(request: Evaluate, workspace: Workspace) -> Run | None:
     raise UsageError(f"{request.what!r} is neither a run nor a folder of images", do="see what there is: maquette list")
 
 
-def _dataset(request: Evaluate, workspace: Workspace, run: Run | None) -> Dataset:
+def dataset_of(request: Evaluate, workspace: Workspace, run: Run | None) -> Dataset:
+    """The dataset that was given, else the one that the run learned from."""
     from maquette.data.dataset import Dataset
 
     if request.against:
@@ -143,7 +144,8 @@ def _dataset(request: Evaluate, workspace: Workspace, run: Run | None) -> Datase
     return Dataset.open(Path(path))
 
 
-def _draw(request: Evaluate, run: Run, dataset: Dataset) -> Iterator[Event | MadeImages]:
+def draw(request: Evaluate, run: Run, dataset: Dataset) -> Iterator[Event | MadeImages]:
+    """Images of the run, as many as were asked for."""
     from maquette.core.noise import SEED_LIMIT
     from maquette.core.settings import from_json
     from maquette.engine.judging import Drawn, draw_many
@@ -174,10 +176,10 @@ def _draw(request: Evaluate, run: Run, dataset: Dataset) -> Iterator[Event | Mad
             names = [f"seed {request.seed + k}" for k in range(request.count)]
             yield MadeImages(step.pictures, conditions, names, f"Evaluation of {run.path.name}", run)
         else:
-            yield _progress("images drawn", step, request.count, began)
+            yield tell("images drawn", step, request.count, began)
 
 
-def _read(request: Evaluate, dataset: Dataset) -> Iterator[Event | MadeImages]:
+def read(request: Evaluate, dataset: Dataset) -> Iterator[Event | MadeImages]:
     """Images of a folder in the form of the dataset; foreign files are counted, not believed."""
     import numpy as np
 
@@ -203,7 +205,7 @@ def _read(request: Evaluate, dataset: Dataset) -> Iterator[Event | MadeImages]:
                 images.append(outcome.image)
                 names.append(path.name)
             if len(images) % 256 == 0:
-                yield _progress("images read", len(images) + len(refused), len(files), began)
+                yield tell("images read", len(images) + len(refused), len(files), began)
     if refused:
         yield Warning(text=f"{len(refused):,} of {len(files):,} files are no images, the first is {refused[0]}")
     if len(images) < FEWEST:
@@ -260,7 +262,7 @@ def judged(
     for step in refer(dataset, make, cache):
         if isinstance(step, Looking):
             began, what = (began, what) if step.what == what else (time.perf_counter(), step.what)
-            yield _progress(step.what, step.done, step.total, began)
+            yield tell(step.what, step.done, step.total, began)
         else:
             reference = step
     assert reference is not None
@@ -268,7 +270,7 @@ def judged(
     mine = None
     for seen in look(reference.extractor, made.pictures, "made images"):
         if isinstance(seen, Looking):
-            yield _progress(seen.what, seen.done, seen.total, began)
+            yield tell(seen.what, seen.done, seen.total, began)
         else:
             mine = part(reference.space, seen, made.pictures, made.conditions)
     assert mine is not None
@@ -289,7 +291,7 @@ def judged(
 
 
 def maker(features: str) -> Any:
-    """How the extractor that was asked for is made."""
+    """How the features that were asked for are made from images of the dataset."""
     from maquette.features import REGISTRY
 
     return REGISTRY.get(features)
@@ -307,10 +309,9 @@ def basis(reference: Reference, count: int) -> dict[str, str]:
 
 
 def _curve(run: Run | None) -> list[dict[str, Any]]:
-    if run is None:
-        return []
-    points = [line["judged"] for line in run.records() if isinstance(line.get("judged"), Mapping)]
-    return [dict(point) for point in points]
+    from maquette.engine.watch import read_points
+
+    return [] if run is None else read_points(run.path)
 
 
 def facts_of(found: Found) -> dict[str, Any]:
@@ -367,7 +368,8 @@ def _summary(found: Found) -> str:
     return f"{found.grade.word.capitalize()}: {'; '.join([found.grade.sentence, *found.grade.reasons])}. {said}"
 
 
-def _progress(what: str, done: int, total: int, began: float) -> Progress:
+def tell(what: str, done: int, total: int, began: float, *, verb: str = "evaluate") -> Progress:
+    """How far the work is."""
     spent = time.perf_counter() - began
     eta = round(spent / done * (total - done), 1) if done else None
-    return Progress(verb="evaluate", done=done, total=total, unit=what, seconds=round(spent, 2), eta=eta)
+    return Progress(verb=verb, done=done, total=total, unit=what, seconds=round(spent, 2), eta=eta)

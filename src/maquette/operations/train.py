@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from maquette.engine.start import Session
     from maquette.engine.train import Step
+    from maquette.engine.watch import Watch
     from maquette.families.family import Family
     from maquette.store.workspace import Workspace
 
@@ -32,8 +33,9 @@ TELL_EVERY = 0.5
 LOOK_EVERY = 1.0
 """Seconds between two looks for a request to pause."""
 SHEET = 64
-SHEET_SHARE = 0.04
-"""The share of the time that may go into sheets; one that would go beyond is left out (it changes no numbers)."""
+SHEET_SHARE = JUDGE_SHARE = CHOICE_SHARE = 0.04
+"""The shares of the time that may go into sheets, judging, and the choice at the end; what would go beyond is left out
+(it changes no numbers)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,12 @@ class Train:
     seed: int = setting(0, "the same seed gives the same run", ge=0, lt=2**63)
     set: tuple[str, ...] = setting((), "a setting of the family", repeat=True, form="KEY=VALUE")
     device: str = setting("auto", "where to compute", choices=("auto", "cpu", "cuda", "mps"))
+    judge: bool = setting(True, "hold images of the model against held-out ones while it learns")
+    until: str = setting(
+        "end",
+        "when to stop: at the end, or when the judgement has not improved for a while",
+        choices=("end", "settled"),
+    )
     save_every: float = setting(
         60.0,
         "the longest time between two checkpoints, in seconds or such as 5m",
@@ -77,6 +85,7 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
     from maquette.data.dataset import Dataset
     from maquette.engine.start import Wish, dataset_facts, start
     from maquette.engine.train import train as steps
+    from maquette.engine.watch import Watch
     from maquette.store.run import Run
     from maquette.trust.cards import refresh
 
@@ -106,7 +115,9 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
         if run.facts.get("dataset") != dataset_facts(dataset):
             run.update(dataset=dataset_facts(dataset))  # it was moved
         workspace.index.add_run(run)
-        yield from _train(session, steps(session.trainer, run, name=session.name, every=request.save_every), asked)
+        watch = Watch.of(run, dataset, session.trainer.family) if request.judge else None
+        going = steps(session.trainer, run, name=session.name, every=request.save_every)
+        yield from _train(session, going, asked, watch, request.until)
     workspace.index.add_run(run)
     trouble = refresh(run.path)
     if trouble:
@@ -127,10 +138,12 @@ def _given(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
     return () if names == ("none",) else names
 
 
-def _train(session: Session, steps: Generator[Step], asked: list[str]) -> Iterator[Event]:
-    """Turn the loop's steps into events, draw sheets, and stop when asked to."""
+def _train(
+    session: Session, steps: Generator[Step], asked: list[str], watch: Watch | None, until: str
+) -> Iterator[Event]:
+    """Turn the loop's steps into events, draw sheets, judge, and stop when asked to."""
     run = session.run
-    told = looked = drawing = 0.0
+    told = looked = drawing = judging = 0.0
     step = None
     with contextlib.closing(steps):  # closing saves, also when the caller of this goes away
         for step in steps:
@@ -145,6 +158,12 @@ def _train(session: Session, steps: Generator[Step], asked: list[str]) -> Iterat
             if step.sheet_due and not asked and drawing <= SHEET_SHARE * step.seconds:
                 yield from _sheet(session, session.save_model(), step.images, lambda: bool(asked))
                 drawing += time.monotonic() - now
+            if step.sheet_due and not asked and watch is not None and judging <= JUDGE_SHARE * step.seconds:
+                now = time.monotonic()
+                yield from _judge(session, watch, step.images)
+                judging += time.monotonic() - now
+                if until == "settled" and step.progress > 0.3 and watch.settled:
+                    asked.append("settled")
             if now - looked >= LOOK_EVERY:
                 looked = now
                 if run.pause_asked():
@@ -156,7 +175,44 @@ def _train(session: Session, steps: Generator[Step], asked: list[str]) -> Iterat
     if step is not None:
         yield _progress(step)
         hurry = lambda: "terminated" in asked or len(asked) > 1  # noqa: E731
+        if watch is not None and run.facts["stopped"] in ("finished", "settled"):
+            yield from _choose(session, watch, step)
         yield from _sheet(session, session.load_model(), session.trainer.images, hurry)
+
+
+def _judge(session: Session, watch: Watch, images: int) -> Iterator[Event]:
+    """Hold images of the model against images that it never learns from."""
+    from maquette.engine.watch import keep_best
+
+    model = session.trainer.model()
+    point, warned = watch.judge(model, images)
+    for text in warned:
+        yield Warning(text=text)
+    if watch.is_best(point):
+        keep_best(session.run, model, images)
+    yield Note(
+        text=f"after {images:,} images seen: distance to {watch.part} images {point.value:.3g} "
+        f"[{point.low:.3g} to {point.high:.3g}], variety {point.variety:.0%} of theirs"
+    )
+
+
+def _choose(session: Session, watch: Watch, step: Step) -> Iterator[Event]:
+    """Which of the averages, or of the models on the way, becomes the model."""
+    from maquette.engine.average import LENGTHS
+    from maquette.engine.watch import best_model, forget_best
+
+    trainer, run = session.trainer, session.run
+    names = ("the average over few images", "the average", "the average over many images")
+    candidates = {names[1]: session.load_model(), names[0]: trainer.model(0), names[2]: trainer.model(len(LENGTHS) - 1)}
+    kept = best_model(run, candidates[names[1]])
+    if kept is not None and kept[1] < trainer.images:
+        candidates[f"the model after {kept[1]:,} images"] = kept[0]
+    which, values = watch.choose(candidates, CHOICE_SHARE * step.seconds)
+    if which != names[1]:
+        session.keep(candidates[which])
+        yield Note(text=f"{which} is surely better on {watch.part} images than {names[1]}: it is the model")
+    run.update(chosen={"which": which, "values": {name: value.value for name, value in values.items()}})
+    forget_best(run)
 
 
 def _progress(step: Step) -> Progress:

@@ -46,9 +46,15 @@ def distance(sides: Sides) -> Estimate:
     """How far the made images are from the real ones as a whole: 0 is the same, and what their number adds is taken
     off (Frechet distance in the space of likeness, its bias extrapolated)."""
     sides.need(max(FEWEST, 3 * sides.real.rows.shape[1]))
-    real, made = _Moments(sides.real.rows, 1), _Moments(sides.made.rows, 2)
-    values = [frechet(*real.without(group), *made.without(group)) for group in (None, *range(GROUPS))]
-    return jackknife(values[0], np.array(values[1:]), bias=True)
+    whole, without = distances(sides.real.rows, sides.made.rows)
+    return jackknife(whole, without, bias=True)
+
+
+def distances(real: Rows, made: Rows) -> tuple[float, Rows]:
+    """The Frechet distance of everything, and without each group of images."""
+    one, two = _Moments(real, 1), _Moments(made, 2)
+    values = [frechet(*one.without(group), *two.without(group)) for group in (None, *range(GROUPS))]
+    return values[0], np.array(values[1:])
 
 
 def kernel(one: Rows, other: Rows) -> Rows:
@@ -72,7 +78,12 @@ def kernel_distance(sides: Sides) -> Estimate:
     """The same question asked by pairs of images, which stays honest for few of them (unbiased kernel distance, KID,
     of at most 5,000 images)."""
     sides.need(GROUPS)
-    real, made = sides.real.some(KERNEL_LIMIT).rows, sides.made.some(KERNEL_LIMIT).rows
+    whole, without = kernel_distances(sides.real.some(KERNEL_LIMIT).rows, sides.made.some(KERNEL_LIMIT).rows)
+    return jackknife(whole, without)
+
+
+def kernel_distances(real: Rows, made: Rows) -> tuple[float, Rows]:
+    """The unbiased kernel distance of everything, and without each group of images."""
     one, two = groups_of(len(real), 1), groups_of(len(made), 2)
     xx, yy, xy = _sums(real, real, one, one), _sums(made, made, two, two), _sums(real, made, one, two)
     own_x = np.bincount(one, ((real**2).sum(1) / real.shape[1] + 1) ** 3, GROUPS)
@@ -86,7 +97,7 @@ def kernel_distance(sides: Sides) -> Estimate:
         return float(within + among - 2 * xy[np.ix_(keep, keep)].sum() / (first * second))
 
     without = np.array([value(np.arange(GROUPS) != group) for group in range(GROUPS)])
-    return jackknife(value(np.ones(GROUPS, bool)), without)
+    return value(np.ones(GROUPS, bool)), without
 
 
 def _sums(one: Rows, other: Rows, groups: NDArray[np.int64], others: NDArray[np.int64]) -> Rows:

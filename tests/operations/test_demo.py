@@ -1,0 +1,26 @@
+"""The whole journey, with seconds of learning instead of minutes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from maquette.core.event import to_line
+from maquette.operations import operation as table
+from maquette.store.workspace import Workspace
+
+
+@pytest.mark.slow
+def test_the_demo_goes_from_photographs_to_images_that_are_finished_judged_and_signed(tmp_path):
+    to = tmp_path / "demo"
+    events = list(table.run("demo", Workspace(tmp_path / "home"), {"to": str(to), "time": "3s"}))
+    result = json.loads(to_line(events[-1]))
+    made = list((to / "images").rglob("seed-*.png"))
+    assert len(made) >= 48 and result["intact"] == len(made)
+    assert len(list((to / "finished").rglob("*.png"))) >= len(made)
+    assert result["grade"] in ("very good", "good", "fair", "weak", "poor")
+    for name in ("demo.png", "audit.html", "evaluation.html"):
+        assert (to / name).stat().st_size > 10_000
+    steps = [event.text for event in events if event.name == "note" and " of 7: " in event.text]
+    assert [step[0] for step in steps] == list("1234567")
