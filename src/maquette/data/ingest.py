@@ -28,6 +28,7 @@ from maquette.data.columns import Unfit
 from maquette.data.dataset import Dataset, Writer
 from maquette.data.decode import Decoder, Task
 from maquette.data.item import Item
+from maquette.data.origin import ORIGIN
 from maquette.data.parts import Tally, divide
 from maquette.data.plan import Plan, Settings, parse_size
 from maquette.data.previous import Previous, key_of, unfinished
@@ -289,7 +290,7 @@ class _Ingest:
                 conditions[c.name] = np.stack([c.encode(item.values.get(c.name)) for item in kept])
             if c.kind == "map":
                 self.highest[c.name] = max(self.highest.get(c.name, 0), int(conditions[c.name].max()))
-        origins = np.stack([item.origin for item in kept])
+        origins = np.array([item.origin.item() for item in kept], ORIGIN)
         self.burned += int(np.count_nonzero(origins["traits"] & 128))
         self.said.update(str(item.marks["source"]) for item in kept if item.marks.get("source"))
         pixels = np.stack([item.images[""] for item in kept])

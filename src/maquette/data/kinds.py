@@ -58,7 +58,7 @@ def container(head: bytes) -> str:
 
 def _is_tar(head: bytes) -> bool:
     """A tar's first header carries its own checksum."""
-    if len(head) < 512:
+    if len(head) < 512 or not head[148:154].strip(b" \0").isdigit():
         return False
     try:
         said = int(head[148:156].strip(b"\0 ") or b"x", 8)

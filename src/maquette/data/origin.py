@@ -11,6 +11,7 @@ Paths, digests of files and values of conditions are in `Dataset.item(index)`.
 from __future__ import annotations
 
 import enum
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,22 +63,27 @@ Facts = Sequence[Any]
 
 def row(facts: Facts = (), *, key: int = 0, source: int = 0) -> NDArray[np.void]:
     """One row, of a worker's facts; without them, the row of an image that no file stands behind."""
-    result = np.zeros((), ORIGIN)
-    result["key"], result["source"] = key, source
-    for name, value in zip(("bytes", "width", "height", "frame", "traits", "quality", "format"), facts, strict=False):
-        result[name] = value
-    return result
+    length, width, height, frame, traits, quality, format = facts or (0, 0, 0, 0, 0, 0, "")
+    return np.array((key, length, width, height, frame, source, traits, quality, format), ORIGIN)
 
 
 def jpeg_quality(tables: Any) -> int:
     """The quality (1 to 100) at which the usual encoder would have used these quantisation tables."""
     try:
-        steps = sorted(tables[0])
+        return _quality(tuple(tables[0]))
+    except (KeyError, TypeError, IndexError):
+        return 0
+
+
+@functools.lru_cache(maxsize=64)
+def _quality(table: tuple[int, ...]) -> int:
+    try:
+        steps = sorted(table)
         # The coarsest steps end at 255 and say nothing then; sorted, the order in which a file lists them is the same.
         known = [(step, usual) for step, usual in zip(steps, _USUAL, strict=True) if step < 255]
         scale = 100.0 * sum(step for step, _ in known) / sum(usual for _, usual in known)
-    except (KeyError, TypeError, IndexError, ValueError, ZeroDivisionError):
-        return 1 if tables and 0 in tables else 0
+    except (ValueError, ZeroDivisionError):
+        return 1
     quality = 100 - scale / 2 if scale <= 100 else 5000 / scale
     return max(1, min(100, round(float(quality))))
 

@@ -153,9 +153,19 @@ def _salient_place(picture: Any, place: Window) -> tuple[float, float]:
         starts = np.linspace(0.0, room, 65)
         inside = [np.interp((s + length) / extent * cells, np.arange(cells + 1), edges) for s in starts]
         inside -= np.interp(starts / extent * cells, np.arange(cells + 1), edges)
-        middle = 1 - 0.1 * (2 * starts / room - 1) ** 2
-        result[axis] = float(starts[int(np.argmax(inside * middle))])
+        inside = inside * (1 - 0.1 * (2 * starts / room - 1) ** 2)
+        # Of windows that are nearly as good as the best, the one in whose middle its mass lies.
+        places = (np.arange(cells) + 0.5) * extent / cells
+        good = [s for s, mass in zip(starts.tolist(), inside.tolist(), strict=True) if mass >= 0.95 * inside.max()]
+        result[axis] = min(good, key=lambda start: _lopsided(line, places, start, length))
     return result[0], result[1]
+
+
+def _lopsided(line: NDArray[Any], places: NDArray[Any], start: float, length: float) -> float:
+    """How far the centre of mass inside a window lies from its middle."""
+    there = (places >= start) & (places <= start + length)
+    mass = line[there]
+    return abs(float((mass * places[there]).sum() / max(float(mass.sum()), 1e-12)) - start - length / 2)
 
 
 def saliency(picture: Any) -> NDArray[np.float64]:
