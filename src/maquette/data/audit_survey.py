@@ -5,6 +5,7 @@ Images are read once, block by block, by two threads; about 250 bytes an image a
 
 from __future__ import annotations
 
+import copy
 import functools
 import hashlib
 import time
@@ -44,6 +45,14 @@ class Survey:
         self._signatures: NDArray[np.float16] | None = None
         self._pairs: similar.Pairs | None = None
         self._features: NDArray[np.float32] | None = None
+
+    def of(self, data: Dataset) -> Survey:
+        """The same survey of a copy of the dataset at another place."""
+        if data.digest != self.data.digest:
+            raise ValueError("this is no copy")
+        other = copy.copy(self)
+        other.data = data
+        return other
 
     def __len__(self) -> int:
         return len(self.indices)

@@ -116,9 +116,10 @@ def _bands(grey: Floats) -> Mapping[str, NDArray[Any]]:
     height, width = grey.shape[1:]
     window = np.hanning(height + 2)[1:-1, None] * np.hanning(width + 2)[None, 1:-1]
     flat = (grey - grey.mean((1, 2), keepdims=True)) * window.astype(np.float32)
-    power = np.abs(fft.rfft2(flat)) ** 2
+    waves = fft.rfft2(flat)
+    power = (waves.real**2 + waves.imag**2).reshape(len(grey), -1)
     y, x = np.abs(fft.fftfreq(height))[:, None] * 2, fft.rfftfreq(width)[None, :] * 2
     reach = np.maximum(y, x)
-    high = power[:, (reach > 0.62) & (reach <= 1)].sum(1)
-    middle = power[:, (reach > 0.25) & (reach <= 0.46)].sum(1)
+    high = power @ ((reach > 0.62) & (reach <= 1)).astype(power.dtype).reshape(-1)
+    middle = power @ ((reach > 0.25) & (reach <= 0.46)).astype(power.dtype).reshape(-1)
     return {"finest": (high / np.maximum(middle, 1e-6)).astype(np.float32)}

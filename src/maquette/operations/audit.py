@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import UsageError
 from maquette.core.event import Event, Made, Note, Result, Table
-from maquette.core.settings import argument, setting
+from maquette.core.settings import argument, parse_seconds, setting
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
     from maquette.data.audit import Audit as Audited
     from maquette.data.dataset import Dataset
+    from maquette.operations._what_if import WhatIf
     from maquette.store.workspace import Workspace
 
 _SHOWN = 4
@@ -31,6 +32,11 @@ class Audit:
     report: str | None = setting(
         None, "write a page to read; for PAGE.html, PAGE.json holds the same", form="FILE.html"
     )
+    what_if: float | None = setting(
+        None, "show what the repair is worth: train with and without it for this time in all, such as 5m",
+        read=parse_seconds, gt=0, form="TIME",
+    )  # fmt: skip
+    seeds: int = setting(3, "how many pairs of runs --what-if trains; more make the answer surer", ge=2, le=8)
     family: str = setting("", "the family that is to learn from it, for what is too few")
     only: tuple[str, ...] = setting((), "make only these checks", form="CHECK,...")
     also: tuple[str, ...] = setting((), "repair these findings too, though only a person can tell", form="CHECK,...")
@@ -55,8 +61,8 @@ def audit(request: Audit, workspace: Workspace) -> Iterator[Event]:
         return
     page = _page_path(request.report)
     for name in ("also", "leave"):
-        if getattr(request, name) and not request.repair:
-            raise UsageError(f"--{name} says what to repair", do="give --repair with it")
+        if getattr(request, name) and not request.repair and request.what_if is None:
+            raise UsageError(f"--{name} says what to repair", do="give --repair or --what-if with it")
     if request.only and any(name not in request.only for name in (*request.also, *request.leave)):
         raise UsageError("--also and --leave name checks that --only leaves out", do="name them in --only too")
     result: Audited | None = None
@@ -67,13 +73,19 @@ def audit(request: Audit, workspace: Workspace) -> Iterator[Event]:
             yield event
     assert result is not None
     _remember(result)
+    worth: WhatIf | None = None
+    if request.what_if is not None:
+        worth = yield from _compare(request, result, workspace)
     if page is not None:
-        _write(result, page)
+        _write(result, page, worth)
         yield Made(path=str(page), what="report")
     if result.present:
         yield _table(result)
     yield Note(text=f"{result.grade}: {'; '.join(result.reasons()[:2])}")
     facts: dict[str, Any] = {**result.facts(), "report": None if page is None else str(page)}
+    if worth is not None:
+        facts["what_if"] = worth.facts()
+        yield Note(text=worth.sentence())
     steps = result.steps()
     for number, step in enumerate(steps, 1):
         yield Note(text=f"{number}. {step.what}")
@@ -162,12 +174,30 @@ def _page_path(name: str | None) -> Path | None:
     return path
 
 
-def _write(result: Audited, path: Path) -> None:
+def _compare(request: Audit, result: Audited, workspace: Workspace) -> Generator[Event, None, WhatIf]:
+    """Train with and without the repair."""
+    from maquette.data.repair import plan
+    from maquette.operations._what_if import what_if
+
+    made = plan(result, also=request.also, leave=request.leave)
+    assert request.what_if is not None
+    return (
+        yield from what_if(
+            result, made, seconds=request.what_if, seeds=request.seeds, family=request.family or "flow",
+            workspace=workspace,
+        )
+    )  # fmt: skip
+
+
+def _write(result: Audited, path: Path, worth: WhatIf | None) -> None:
     from maquette.core.errors import DataError
     from maquette.core.files import write_json
     from maquette.data.audit_page import page
     from maquette.store.disk import writing
 
     with writing("the report", path, DataError):
-        page(result).save(path)
-        write_json(path.with_suffix(".json"), result.facts())
+        made = page(result)
+        if worth is not None:
+            worth.show(made.section("What the repair is worth", tag="measured"))
+        made.save(path)
+        write_json(path.with_suffix(".json"), result.facts() | ({"what_if": worth.facts()} if worth else {}))

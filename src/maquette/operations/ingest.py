@@ -141,7 +141,7 @@ def _introduced(result: Result, workspace: Workspace) -> Result:
         facts=result.facts,
         value=data,
         summary=f"{data.path}: {len(data):,} images of {size}{known}; {held:,} of them are held out.",
-        next=(f"maquette train {data.path} --time 10m",),
+        next=(f"maquette audit {data.path}", f"maquette train {data.path} --time 10m"),
     )
 
 
