@@ -179,12 +179,19 @@ def _with_images(audit: Audit, positions: Sequence[int]) -> list[tuple[int, Imag
 
 
 def _picture(audit: Audit, one: Found, position: int, tone: Tone = "") -> Picture:
-    words = [audit.survey.path(position)]
+    words = [short(audit.survey.path(position))]
     if why := one.finding.why.get(position):
         words.append(why)
     if audit.survey.held_out[position]:
         words.append("held out")
     return Picture(audit.survey.images([position])[0], "\n".join(words), tone)
+
+
+def short(path: str) -> str:
+    """The part of a path that tells images apart under a small picture: the name that a table gives, else the end."""
+    if path.endswith(")") and "(" in path:
+        return path[path.rindex("(") + 1 : -1]
+    return path if len(path) <= 24 else "…" + path[-23:]
 
 
 def _side(audit: Audit) -> int:

@@ -41,6 +41,8 @@ _PROBES = 3
 """Cells that each view is looked for in."""
 _SHADE = 16.0
 """Levels by which a tenth of a copy may be lighter or darker; compressing, blurring and cropping stay below."""
+_SPOT = 36.0
+"""Levels by which any of 64 parts of a copy may differ."""
 _DARKEST = 57
 """Of 64 parts of an image, sorted by how much they differ: the one that a tenth lies beyond."""
 _UNKNOWN_COLOUR = 2.0
@@ -240,7 +242,8 @@ def confirm(pairs: NDArray[Any], images: Callable[[NDArray[np.int64]], NDArray[n
         cells = np.abs(thumbnails(_see(grey[:n], view), 8) - thumbnails(grey[n:], 8)).reshape(n, -1)
         shade = np.partition(cells, _DARKEST, axis=1)[:, _DARKEST]
         score = _score(some["likeness"], whole, middle, fine, colour)
-        score -= 0.5 * np.maximum(0, shade - _SHADE)  # a dark skin and a light one are no copies
+        score -= 0.5 * np.maximum(0, shade - _SHADE)  # a dark skin and a light one are no copies,
+        score -= 0.3 * np.maximum(0, cells.max(1) - _SPOT)  # nor are two signs that differ in one letter
         low, high = np.where(turned, some["second"], some["first"]), np.where(turned, some["first"], some["second"])
         pieces.append(Pairs(low, high, score, middle, colour, view >= len(_VIEWS)))
     if not pieces:
