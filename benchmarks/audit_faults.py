@@ -150,7 +150,8 @@ def foreign(picture: Picture, rng: np.random.Generator) -> Picture:
         values = 127 + 60 * (
             np.sin(along / size * 3)[..., None] + np.sin((x * y)[..., None] / 90 / size + rng.uniform(0, 6, 3))
         )
-    return Image.fromarray(np.clip(values, 0, 255).astype(np.uint8))
+    grain = rng.normal(0, 8, (SIDE, SIDE, 1))  # or the smooth ones would rightly count as enlarged
+    return Image.fromarray(np.clip(values + grain, 0, 255).astype(np.uint8))
 
 
 SINGLE: dict[str, Callable[[Picture, np.random.Generator], bytes]] = {
