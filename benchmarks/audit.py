@@ -100,7 +100,7 @@ def scale(folder: Path, counts: list[int]) -> None:
 
     print("| images | measuring, each | copies and checks, each | processor time | memory at most | more, each |")
     print("| --- | --- | --- | --- | --- | --- |")
-    rows: dict[int, dict[str, float]] = {}
+    measured: dict[int, dict[str, float]] = {}
     for count in counts:
         path = folder / f"{count}.mq"
         rng = np.random.default_rng(0)
@@ -115,16 +115,15 @@ def scale(folder: Path, counts: list[int]) -> None:
                 noisy = np.clip(whole + rng.normal(0, 6, whole.shape), 0, 255).astype(np.uint8)
                 writer.append(noisy, {}, [{"path": f"{start + k}"} for k in range(n)])
             writer.finish(np.zeros(count, np.uint8), np.arange(count, dtype=np.int32))
-        rows[count] = json.loads(subprocess.run(
+        measured[count] = json.loads(subprocess.run(
             [sys.executable, __file__, "--one", str(path)], capture_output=True, text=True, check=True
         ).stdout)  # fmt: skip
-        least = next(iter(rows.values()))
-        one = rows[count]
-        more = (one["memory"] - least["memory"]) / max(1, count - next(iter(rows)))
-        print(
-            f"| {count:,} | {1e6 * one['images'] / count:.0f} us | {1e6 * one['rest'] / count:.0f} us | "
-            f"{one['images'] + one['rest']:.1f} s | {one['memory'] / 1e6:.0f} MB | {more:.0f} bytes |", flush=True,
-        )  # fmt: skip
+        least = next(iter(measured.values()))
+        found = measured[count]
+        more = (found["memory"] - least["memory"]) / max(1, count - next(iter(measured)))
+        each = [f"{1e6 * found[name] / count:.0f} us" for name in ("images", "rest")]
+        whole = f"{found['images'] + found['rest']:.1f} s | {found['memory'] / 1e6:.0f} MB | {more:.0f} bytes"
+        print(f"| {count:,} | {' | '.join(each)} | {whole} |", flush=True)
 
 
 def one(path: Path) -> None:
