@@ -67,6 +67,17 @@ def test_a_repair_and_its_undo(photos):
     assert mq.Dataset.open("photos.mq").digest == photos.digest
 
 
+def test_adding_to_a_repaired_dataset_never_undoes_the_repair(photos):
+    Path("more").mkdir()
+    picture(300).save("more/300.png")
+    changed = mq.remove("photos.mq", "soft.png")
+    with pytest.raises(DataError, match="would undo"):
+        mq.ingest("more", to="photos.mq", size=32, held_out=0, workers=1, add=True)
+    assert mq.Dataset.open("photos.mq").digest == changed.digest
+    mq.remove("photos.mq", undo=True)
+    assert len(mq.ingest("more", to="photos.mq", size=32, held_out=0, workers=1, add=True)) == len(photos) + 1
+
+
 def test_what_an_audit_found_can_be_removed_and_brought_back(photos):
     with pytest.raises(DataError, match="no audit has looked at it yet"):
         mq.remove("photos.mq", finding="blurred")

@@ -140,6 +140,7 @@ class Plan:
         if {**_DEFAULTS, **old} == {**_DEFAULTS, **new}:
             self.up_to_date = there
         elif _form(old) == _form(new) and old["sources"] == new["sources"] and "added" not in old:
+            _refuse_changed(there)
             self.dataset = there
         else:
             same = "other settings" if old["sources"] == new["sources"] else "other sources or settings"
@@ -151,6 +152,7 @@ class Plan:
         if known.issuperset(self._fingerprints):
             self.up_to_date = there
             return
+        _refuse_changed(there)
         mine, theirs = _form(self.record(False)), _form(old)
         usual = _form(Plan.__new__(Plan)._plain(Settings()))
         for name, value in mine.items():
@@ -276,3 +278,13 @@ def _input_of(settings: Settings) -> tuple[str, Path] | None:
     name = re.sub(r"[^\w-]+", "_", folder.resolve().name.lower()).strip("_-")
     generic = len(name) < 2 or name in ("input", "inputs", "source", "sources", "images", "traina", "trainb")
     return ("input" if generic else name[:48]), folder
+
+
+def _refuse_changed(there: Dataset) -> None:
+    """A dataset that was repaired or corrected is not made again: that would undo it."""
+    if there.description.get("edition", 1) != 1:
+        raise DataError(
+            "images were repaired, removed or labelled since it was made, which reading its sources again would undo",
+            where=there.path,
+            do="make a dataset of the new files apart, or take the changes back with maquette audit --undo first",
+        )
