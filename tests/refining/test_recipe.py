@@ -59,7 +59,7 @@ def finders(draw):
 
 
 files = st.builds(Mask, kind=st.just("file"), name=WORDS, grow=EDGES, feather=EDGES)
-given_masks = st.builds(Mask, kind=st.just("given"), name=st.just("sky"), grow=EDGES, feather=EDGES)
+given_masks = st.builds(Mask, kind=st.just("given"), name=st.just("handed-over"), grow=EDGES, feather=EDGES)
 one_mask = st.one_of(files, given_masks, *([finders()] if any(s.kind == "select" for s in SCHEMAS.values()) else []))
 masks = st.recursive(
     one_mask,
@@ -93,13 +93,13 @@ all_recipes = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(all_recipes)
 def test_text_is_read_as_what_was_written(recipe):
-    assert parse(str(recipe), masks=["sky"]) == recipe
+    assert parse(str(recipe), masks=["handed-over"]) == recipe
 
 
 @settings(max_examples=100, deadline=None)
 @given(all_recipes)
 def test_json_is_read_as_what_was_written(recipe):
-    assert from_json(json.loads(json.dumps(to_json(recipe))), masks=["sky"]) == recipe
+    assert from_json(json.loads(json.dumps(to_json(recipe))), masks=["handed-over"]) == recipe
 
 
 @settings(max_examples=300, deadline=None)
