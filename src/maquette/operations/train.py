@@ -190,6 +190,8 @@ def _sheet(session: Session, model: Family, images: int, hurry: Callable[[], boo
 
 
 def _result(session: Session, workspace: Workspace) -> Result:
+    from maquette.families.family import Samples
+
     run = session.run
     facts: dict[str, Any] = {
         "run": str(run.path), "family": session.name, "images_seen": int(run.facts.get("images_seen", 0)),
@@ -198,13 +200,15 @@ def _result(session: Session, workspace: Workspace) -> Result:
     }  # fmt: skip
     name = shlex.quote(run.path.name if run.path.parent == workspace.runs else str(run.path))
     again = "" if facts["stopped"] == "finished" else " The same command goes on."
+    makes = isinstance(session.trainer.family, Samples)
+    sheets = f" Sheets of samples are in {run.path / 'samples'}." if makes else ""
     return Result(
         verb="train",
         facts=facts,
         value=run,
         summary=f"{run.path}: {facts['images_seen']:,} images seen in {facts['seconds']:,.0f} s, "
-        f"{facts['stopped']}.{again} Sheets of samples are in {run.path / 'samples'}.",
-        next=(f"maquette sample {name}",),
+        f"{facts['stopped']}.{again}{sheets}",
+        next=(f"maquette sample {name}",) if makes else (),
     )
 
 
