@@ -50,7 +50,7 @@ def test_a_model_learned_from_pairs_says_what_is_cut_out(tmp_path):
         image, mask = scene(at)
         (tmp_path / f"{at}.png").write_bytes(encode(image))
         words = f"remove-background model={tmp_path / 'run'}"
-        _made, _ = result(
+        result(
             "refine", workspace, source=[str(tmp_path / f"{at}.png")], to=str(tmp_path / "out"), with_=words, sign="off"
         )
         found = load(tmp_path / "out" / f"{at}.png")[..., 3] > 127
