@@ -98,7 +98,8 @@ def test_a_new_run_notes_what_was_asked_and_chosen(begin, shapes):
         "images": 200, "seconds": None, "seed": 0, "batch": 8, "passes": 1, "device": starting.best_device(),
         "precision": "float32", "layout": "contiguous", "threads": 1, "compiled": False,
     }  # fmt: skip
-    assert facts["dataset"] == {"name": "shapes", "path": str(shapes.path.absolute()), "digest": shapes.digest}
+    known = {"name": "shapes", "path": str(shapes.path.absolute()), "digest": shapes.digest}
+    assert facts["dataset"] == {**known, "set_aside": shapes.description["records"]["set_aside.jsonl"]}
     assert facts["scale"] == "nano" and facts["family"] == "oracle" and facts["choice"]["rate"] == 1000.0
     assert any(text.startswith("scale nano; computing in float32") for text in session.told)
 
