@@ -1,6 +1,6 @@
 """How well subjects are cut out of pictures whose true matte is known.
 
-    python benchmarks/segmentation.py --quick          12 pictures of each kind
+    python benchmarks/segmentation.py --quick          24 pictures of each kind
     python benchmarks/segmentation.py                  60 of each kind
     python benchmarks/segmentation.py --pairs FOLDER   write image/mask pairs for the family `segment`, and measure none
     python benchmarks/segmentation.py --run RUN        also measure a model of the family `segment` on held-out pictures
@@ -310,7 +310,8 @@ def pairs(to: Path, count: int, start: int, size: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true", help="12 pictures of each kind instead of 60")
+    parser.add_argument("--quick", action="store_true", help="24 pictures of each kind instead of 60")
+    parser.add_argument("--start", type=int, default=100, help="the first seed; those below 24 chose the settings")
     parser.add_argument("--pairs", type=Path, help="write 200 image/mask pairs into this folder, and end")
     parser.add_argument("--run", type=Path, help="a model of the family segment, trained on other pictures")
     parser.add_argument("--to", type=Path, help="write the numbers as JSON")
@@ -318,8 +319,8 @@ def main() -> None:
     if chosen.pairs:
         pairs(chosen.pairs, 200, 10_000, 256)
         return
-    each = 12 if chosen.quick else 60
-    shown = [picture(kind, seed) for kind in KINDS for seed in range(each)]
+    each = 24 if chosen.quick else 60
+    shown = [picture(kind, seed) for kind in KINDS for seed in range(chosen.start, chosen.start + each)]
     found = {}
     if chosen.run:
         from maquette.engine.hand import callable_of
