@@ -267,3 +267,24 @@ def test_a_manifest_says_nothing_of_the_person(write, monkeypatch):
     assert Manifest(kind="sampled", time="2026-11-21T10:00:00Z").to_json() == {
         "version": 1, "kind": "sampled", "time": "2026-11-21T10:00:00Z",
     }  # fmt: skip
+
+
+def test_a_film_is_signed_and_verified(maker, trust):
+    av = pytest.importorskip("av")
+    stream = io.BytesIO()
+    with av.open(stream, "w", format="mp4") as film:
+        track = film.add_stream("mpeg4", rate=5)
+        track.width, track.height, track.pix_fmt = 64, 48, "yuv420p"
+        for seed in range(5):
+            film.mux(track.encode(av.VideoFrame.from_ndarray(picture(seed), format="rgb24")))
+        film.mux(track.encode())
+    press = Press(maker)
+    manifest = press.manifest(kind="edited", software=SOFTWARE, refinements=({"op": "frames"},))
+    content = signing.edited(stream.getvalue(), "mp4", manifest, press.signer, source=source_bytes(encode(picture(0))))
+    report = seen(content, trust)
+    assert report["status"] == "intact" and report["media"] == "video/mp4"
+    assert report["source"] == "compositeWithTrainedAlgorithmicMedia"
+    changed = bytearray(content)
+    changed[content.index(b"mdat") + 40] ^= 1
+    assert seen(bytes(changed), trust)["status"] == "changed"
+    assert seen(stream.getvalue(), trust)["status"] == "unsigned"
