@@ -32,7 +32,7 @@ class Compare:
     against: str = setting("", "the dataset to compare with; the one that the first run learned from when left out")
     count: int = setting(2_000, "how many images to draw of each", read=parse_count, ge=20, le=100_000)
     report: str = setting("", "write a page with pictures", form="FILE.html")
-    features: str = setting("scattering", "what likeness is measured in", form="KIND|FILE")
+    features: str = setting("scattering", "what likeness is measured in: scattering or patches", form="KIND")
     seed: int = setting(1_000_000, "the seed of the first image that is drawn of each", ge=0)
     device: str = setting("cpu", "where to draw images", choices=("cpu", "cuda", "mps"))
 

@@ -37,11 +37,7 @@ class Evaluate:
     against: str = setting("", "the dataset to compare with; the one that the run learned from when left out")
     count: int = setting(2_000, "how many images to draw or to take", read=parse_count, ge=FEWEST, le=1_000_000)
     report: str = setting("", "write a page with pictures", form="FILE.html")
-    features: str = setting(
-        "scattering",
-        "what likeness is measured in: scattering, patches, learned, or a file of weights",
-        form="KIND|FILE",
-    )
+    features: str = setting("scattering", "what likeness is measured in: scattering or patches", form="KIND")
     seed: int = setting(1_000_000, "the seed of the first image that is drawn", ge=0)
     copies: bool = setting(True, "also look for copies of training images")
     device: str = setting("cpu", "where to draw images", choices=("cpu", "cuda", "mps"))
