@@ -259,8 +259,9 @@ def test_two_steps_that_replace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     assert again.digest == second.digest and "up to date" in said(events)
 
 
-def test_writers_that_are_alive_are_left_alone(tmp_path: Path) -> None:
+def test_writers_that_are_alive_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An ingest of the same name that is running is neither used nor removed."""
+    monkeypatch.setattr("maquette.data.ingest._PIECE_SECONDS", 1e9)  # What it has begun is not worth keeping.
     folder = fill(tmp_path / "in", range(40))
     other = ingest([folder], tmp_path / "out.mq", settings=Settings(width=16, height=16, workers=1))
     for event in other:
@@ -270,4 +271,4 @@ def test_writers_that_are_alive_are_left_alone(tmp_path: Path) -> None:
     run(folder, tmp_path / "out.mq")
     assert theirs.is_dir()
     other.close()  # type: ignore[attr-defined]
-    assert not theirs.exists() and time.monotonic() > 0
+    assert not theirs.exists()
