@@ -261,7 +261,8 @@ def test_two_steps_that_replace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_writers_that_are_alive_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An ingest of the same name that is running is neither used nor removed."""
-    monkeypatch.setattr("maquette.data.ingest._PIECE_SECONDS", 1e9)  # What it has begun is not worth keeping.
+    monkeypatch.setattr("maquette.data.ingest._PIECE_SECONDS", 1e9)  # Nothing is worth keeping when it stops ...
+    monkeypatch.setattr("maquette.data.ingest._TELL_EVERY", 0.0)  # ... at its first image.
     folder = fill(tmp_path / "in", range(40))
     other = ingest([folder], tmp_path / "out.mq", settings=Settings(width=16, height=16, workers=1))
     for event in other:
