@@ -1,4 +1,4 @@
-"""What all tests share: one thread a worker, a workspace of their own, and examples from hypothesis that are steady in CI."""
+"""What all tests share: one thread a worker, a workspace of their own, and in CI steady examples from hypothesis."""
 
 import os
 
@@ -14,7 +14,8 @@ hypothesis.settings.register_profile(
     deadline=None,
     suppress_health_check=[hypothesis.HealthCheck.too_slow],
     print_blob=True,
-    derandomize="CI" in os.environ,  # A change is not refused for what chance found elsewhere; at the desk it may find it.
+    derandomize="CI"
+    in os.environ,  # A change is not refused for what chance found elsewhere; at the desk it may find it.
 )
 hypothesis.settings.load_profile("house")
 
