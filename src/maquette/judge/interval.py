@@ -15,6 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from maquette.core.errors import UsageError
+
 GROUPS = 20
 CONFIDENCE = 0.90
 _QUANTILE = 1.7291
@@ -51,6 +53,14 @@ def jackknife(whole: float, without: NDArray[np.float64], *, bias: bool = False)
     error = math.sqrt((GROUPS - 1) / GROUPS * float(((without - mean) ** 2).sum()))
     value = GROUPS * whole - (GROUPS - 1) * mean if bias else whole
     return Estimate(value, error, value - _QUANTILE * error, value + _QUANTILE * error)
+
+
+def mean_of(values: NDArray[np.floating]) -> Estimate:
+    """The mean of one number a case (image, pair, forecast); cases must be independent of each other."""
+    if len(values) < GROUPS:
+        raise UsageError(f"{len(values)} values are too few for an interval", do=f"give at least {GROUPS}")
+    groups = groups_of(len(values))
+    return jackknife(float(values.mean()), np.array([values[groups != g].mean() for g in range(GROUPS)]))
 
 
 def resample(
