@@ -3,6 +3,7 @@
     python benchmarks/refine_speed.py                              the libraries of this environment
     python benchmarks/refine_speed.py --kornia PYTHON              kornia too, run by that Python (torch is heavy)
     python benchmarks/refine_speed.py --only blur,median --size 512
+    python benchmarks/refine_speed.py --json FILE --part 1/4       in parts: the file gathers them
 
 Each op on an RGB image of 1024 x 1024 pixels and 8 bits, in memory, from array to array, all processors; each library
 is given the image in the form it likes best (Pillow its own, kornia a float tensor), conversions not counted. The sides
@@ -474,7 +475,8 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=1024, help="pixels a side")
     parser.add_argument("--only", default="", help="ops whose names hold one of these words, with commas")
     parser.add_argument("--kornia", metavar="PYTHON", default="", help="the Python that has kornia")
-    parser.add_argument("--json", metavar="FILE", default="", help="write the figures there too")
+    parser.add_argument("--json", metavar="FILE", default="", help="add the figures to those in this file")
+    parser.add_argument("--part", metavar="K/N", default="1/1", help="the rows K, K + N, K + 2 N ... alone")
     parser.add_argument("--serve-kornia", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve_kornia:
@@ -484,7 +486,8 @@ def main() -> int:
 
     inputs = Inputs(options.size)
     words = [word for word in options.only.split(",") if word]
-    wanted = [row for row in rows() if not words or any(word in row.op for word in words)]
+    part, parts = (int(number) for number in options.part.split("/"))
+    wanted = [row for row in rows() if not words or any(word in row.op for word in words)][part - 1 :: parts]
     absent = sorted({row.op for row in wanted if row.op not in registry.schemas()})
     python = options.kornia or (sys.executable if _has("kornia") else "")
     kornia = Kornia(python, options.size, inputs.unit) if python else None
@@ -493,18 +496,18 @@ def main() -> int:
         print("left out: kornia (name a Python that has it: --kornia PYTHON)")
     if absent:
         print(f"left out, since there is no such op: {', '.join(absent)}")
-    table, marked = {}, set()
+    file = Path(options.json) if options.json else None
+    table = json.loads(file.read_text()) if file and file.exists() else {}
+    marked = {row.name for row in rows() if row.slow}
     for row in wanted:
         if row.op in absent:
             continue
         table[row.name] = measure(row, inputs, kornia)
-        if row.slow:
-            marked.add(row.name)
         print(f"{row.name}: {table[row.name]['maquette']:.1f} ms", file=sys.stderr)
     if kornia is not None:
         kornia.close()
-    if options.json:
-        Path(options.json).write_text(json.dumps(table, indent=1))
+    if file:
+        file.write_text(json.dumps(table, indent=1))
     return 0 if report(table, marked) else 1
 
 

@@ -288,6 +288,19 @@ def test_pixelate_is_the_mean_of_squares_as_in_pillow(size):
     assert off(done.mean(), PHOTO.mean()).max() < 0.6
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_pixelate_by_the_median_leaves_out_what_bleeds_in_at_the_borders(dtype):
+    rng = np.random.default_rng(0)
+    squares = rng.integers(0, 256, (9, 11, 3)).astype(np.uint8)
+    drawn = squares.repeat(5, axis=0).repeat(5, axis=1)[:, :53]
+    smeared = drawn.copy()
+    smeared[:-1, ::5], smeared[::5, 4::5] = 255, 0  # two of five rows and columns of each square are spoilt
+    given = {"uint8": smeared, "uint16": smeared.astype(np.uint16) * 257, "float32": smeared / np.float32(255)}[dtype]
+    white = {"uint8": 255, "uint16": 65535, "float32": 1}[dtype]
+    done = run("pixelate", given, size=5, take="median")
+    assert np.array_equal(np.rint(done / white * 255)[:, :50], drawn[:, :50])
+
+
 # Painted and broken
 
 
@@ -420,6 +433,10 @@ def test_heal_finds_specks_and_scratches_and_fills_them():
     assert found[~marks].mean() < 0.01
     assert psnr(run("heal", dirty), clean) > psnr(dirty, clean) + 12
     assert np.mean(run("heal", clean) != clean) < 0.005
+    noise = np.random.default_rng(1).normal(0, 6, clean.shape)
+    noisy, worse = (np.clip(image + noise, 0, 255).astype(np.uint8) for image in (clean, dirty))
+    assert psnr(run("heal", worse), noisy) > psnr(worse, noisy) + 6, "noise hides the faults"
+    assert np.mean(run("heal", noisy) != noisy) < 0.01
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])

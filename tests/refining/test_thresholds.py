@@ -168,6 +168,13 @@ def test_what_is_in_focus_is_found(name):
     assert (found & truth).sum() / (found | truth).sum() > 0.8
 
 
+def test_nothing_invisible_is_in_focus():
+    image = np.dstack([skimage.data.coffee()[:200, :200], np.zeros((200, 200), np.uint8)])
+    image[60:140, 60:140, 3] = 255
+    found = registry.get("focus")(image)[..., 0]
+    assert not found[image[..., 3] == 0].any() and found[60:140, 60:140].mean() > 100
+
+
 def test_the_sky_is_found_where_there_is_one():
     rocket = registry.get("sky")(skimage.data.rocket())[..., 0] / 255
     assert rocket[:250, 140:280].mean() > 0.95 and rocket[:120, 330:400].mean() > 0.95  # left and right of the rocket

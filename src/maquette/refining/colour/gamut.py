@@ -78,13 +78,14 @@ def fitted_light(lab: Floats) -> Floats:
     """
     lab[..., 0] = np.clip(lab[..., 0], 0, 1)
     light = from_lab(lab)
-    outside = cv2.inRange(light, (-_NEAR,) * 3, (1 + _NEAR,) * 3) == 0
-    if not outside.any():
+    # Places as numbers: few of the pixels are outside, and to index by a mask would read all of them again.
+    outside = np.flatnonzero(cv2.inRange(light, (-_NEAR,) * 3, (1 + _NEAR,) * 3) == 0)
+    if not len(outside):
         return light
-    colours = lab[outside][None]
+    colours = lab.reshape(-1, 3).take(outside, axis=0)[None]
     chroma, hue = chroma_and_hue(colours)
     limit = np.minimum(chroma, _read(_generous(), colours[..., 0], hue))
-    light[outside] = from_lab(with_chroma(colours, chroma, limit))[0]
+    light.reshape(-1, 3)[outside] = from_lab(with_chroma(colours, chroma, limit))[0]
     return np.clip(light, 0, 1, out=light)
 
 

@@ -91,7 +91,7 @@ def dither(
 ) -> Image:
     """Show many tones with few, by patterns of dots (dither)."""
     if size > 1:
-        small = _blocks(image, size)
+        small = _blocks(image, size, _shrinking)
         done = dither(small, levels=levels, pattern=pattern, size=1, light=light, tile=tile)
         return _enlarged(done, size, image.shape)
     top = largest(image)
@@ -121,15 +121,19 @@ def pixelate(
     image: Image,
     *,
     size: Annotated[int, Dial("of the squares, in pixels", ge=1, le=1024)] = 8,
+    take: Annotated[
+        Literal["mean", "median"], Dial("what a square becomes; the median keeps out what bleeds in at its borders")
+    ] = "mean",
 ) -> Image:
     """Turn the image into large even squares (pixelate)."""
     if size == 1:
         return image
-    return _enlarged(_blocks(image, size), size, image.shape)
+    small = _blocks(image, size, _shrinking if take == "mean" else _medians)
+    return _enlarged(small, size, image.shape)
 
 
-def _blocks(image: Image, size: int) -> Image:
-    """The mean of each square; what is left over at the right and below makes smaller ones."""
+def _blocks(image: Image, size: int, shrinking: Callable[[Image, Image], list[Callable[[], None]]]) -> Image:
+    """One pixel for each square; what is left over at the right and below makes smaller ones."""
     height, width, channels = image.shape
     columns, rows = [(0, width - width % size), (width - width % size, width)], [(0, height - height % size)]
     rows.append((height - height % size, height))
@@ -138,8 +142,21 @@ def _blocks(image: Image, size: int) -> Image:
         for left, right in columns:
             if top < bottom and left < right:
                 here = result[top // size : math.ceil(bottom / size), left // size : math.ceil(right / size)]
-                at_once(_shrinking(image[top:bottom, left:right], here), image.size)
+                at_once(shrinking(image[top:bottom, left:right], here), image.size)
     return result
+
+
+def _medians(image: Image, into: Image) -> list[Callable[[], None]]:
+    """The work of taking the median of each square and channel, in bands of rows; of two in the middle, the lower."""
+    (height, width, channels), (rows, columns) = image.shape, into.shape[:2]
+    squares = image.reshape(rows, height // rows, columns, width // columns, channels)
+
+    def take(begin: int, end: int) -> None:
+        values = squares[begin:end].transpose(0, 2, 4, 1, 3).reshape(end - begin, columns, channels, -1)
+        middle = (values.shape[3] - 1) // 2
+        into[begin:end] = np.partition(values, middle, axis=3)[..., middle]
+
+    return [partial(take, *edges) for edges in bands(rows, image.size)]
 
 
 def _shrinking(image: Image, into: Image) -> list[Callable[[], None]]:

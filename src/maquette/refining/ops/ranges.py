@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from maquette.core.image import Image
 from maquette.refining import pixels
 from maquette.refining.cutout import matte
+from maquette.refining.neighbourhood import filled
 from maquette.refining.op import op
 from maquette.refining.schema import Dial
 
@@ -59,9 +60,10 @@ def focus(
 ) -> Image:
     """Choose what is in focus: where the finest detail is strong beside the coarser.
 
-    Places without any detail go with their neighbours.
+    Places without any detail go with their neighbours; what is invisible is not chosen.
     """
-    grey = pixels.luminance(pixels.to_float(image))[..., 0] * np.float32(255)
+    seen = filled(image) if image.shape[2] == 4 else image
+    grey = pixels.luminance(pixels.to_float(seen))[..., 0] * np.float32(255)
     border = cv2.BORDER_REFLECT_101
     soft = [grey, *(cv2.GaussianBlur(grey, (0, 0), sigma, borderType=border) for sigma in (0.8, 1.6, 3.2))]
     bands = [np.square(one - other) for one, other in itertools.pairwise(soft)]
@@ -72,7 +74,8 @@ def focus(
     trust = detail / (detail + 4 * noise)
     near = [cv2.GaussianBlur(part, (0, 0), 1.5 * window, borderType=border) for part in (ratio * trust, trust)]
     ratio = ratio * trust + (1 - trust) * near[0] / np.maximum(near[1], 1e-6)
-    return _weights((ratio - level) / 0.12 + 0.5, image)
+    weights = (ratio - level) / 0.12 + 0.5
+    return _weights(np.where(image[..., 3] > 0, weights, 0) if image.shape[2] == 4 else weights, image)
 
 
 @op(kind="select", tiles=False)

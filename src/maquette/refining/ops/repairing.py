@@ -11,6 +11,7 @@ from maquette.core.choices import Tile
 from maquette.core.errors import UsageError
 from maquette.core.image import Image
 from maquette.refining.blocks import blockiness, without_blocks
+from maquette.refining.denoise import measured_noise
 from maquette.refining.neighbourhood import MIRROR, Floats, filled, luma, mean, on_colour, wrapped_border
 from maquette.refining.op import op
 from maquette.refining.pixels import largest, luminance, to_depth, to_float
@@ -107,7 +108,7 @@ def heal(
 
     What stands out from its surroundings by far more than they vary, and is narrow, is a fault. Give a mask to say
     yourself what goes. For small things: large holes are filled with a blur. Small lights and glints look like specks:
-    lower the sensitivity where they are to stay.
+    lower the sensitivity where they are to stay. Not for drawings, whose letters and lines are just as narrow.
     """
     if mask is not None and mask.shape[:2] != image.shape[:2]:
         raise UsageError(
@@ -141,14 +142,16 @@ def faults(image: Image, size: int, sensitivity: float) -> Any:
     dab = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (side, side))
     found = np.zeros(image.shape[:2], bool)
     factor = 4 ** (0.5 - sensitivity)
-    least = np.float32(0.1 * factor)
+    least = np.float32(0.115 * factor)
     for channel in range(whole.shape[2]):
         plane = np.ascontiguousarray(whole[..., channel])
+        # Noise stands out everywhere by more than its deviation: that much is no sign of a fault, nor of texture.
+        noise = np.float32(1.5 * measured_noise(plane[..., None]))
         for kind in (cv2.MORPH_TOPHAT, cv2.MORPH_BLACKHAT):
-            out = cv2.morphologyEx(plane, kind, dab, borderType=MIRROR)
+            out = np.maximum(cv2.morphologyEx(plane, kind, dab, borderType=MIRROR) - noise, 0)
             # How much of the like lies around; the fault's own share of so wide a window is small.
             usual = mean(np.minimum(out, least), 3 * side)
-            found |= out > np.maximum(np.float32(20 * factor) * usual, least)
+            found |= out > np.maximum(np.float32(23 * factor) * usual, least)
     if image.shape[2] == 4:
         found &= image[..., 3] > 0
     return found

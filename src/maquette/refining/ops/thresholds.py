@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from maquette.core.image import Image
 from maquette.refining import pixels
+from maquette.refining.colour.space import look_up
 from maquette.refining.op import op
 from maquette.refining.schema import Dial
 
@@ -36,9 +37,10 @@ def otsu(image: Image) -> Image:
 def multi_otsu(image: Image, *, classes: Annotated[int, Dial("how many levels are left", ge=2, le=16)] = 3) -> Image:
     """Reduce the image to few levels of grey, divided where that explains it best (multi-Otsu)."""
     grey = _sixteen(image)
-    levels = multi_otsu_levels((grey[_seen(image)] >> 8).astype(np.uint8), classes)
-    found = np.searchsorted(levels, grey >> 8, side="left") / np.float32(classes - 1)
-    result = pixels.to_depth(np.asarray(found[..., None], np.float32), image.dtype)
+    eight = (grey >> 8).astype(np.uint8)
+    levels = multi_otsu_levels(eight[_seen(image)], classes)
+    shares = np.searchsorted(levels, np.arange(LEVELS), side="left") / np.float32(classes - 1)
+    result = look_up(eight[..., None], pixels.to_depth(shares.astype(np.float32), image.dtype))
     return np.concatenate([np.repeat(result, 3, axis=2), image[..., 3:]], axis=2) if image.shape[2] == 4 else result
 
 
