@@ -5,12 +5,12 @@
     python benchmarks/watermark.py speed               milliseconds for embedding and looking
     python benchmarks/watermark.py show FILE.json...   the table again, as the guide has it
 
-`table` with the same FILE again goes on with further images. It lays Maquette's mark beside those of blind-watermark
-and invisible-watermark, where these are installed: the same photographs (crops of those that ship with scikit-image,
-some reduced), the same attacks, 32 bits for each, and every marked image brought to 40 dB by scaling what the mark
-changed. A peer's image counts as detected when as many of its bits are right as in one clean image of a thousand by
-chance; ours when its p-value is at most 0.001. Bit errors are of the 32 bits; where nothing is read, half of them
-count as wrong.
+`table` writes FILE after every image, and with the same FILE again goes on with further ones. It lays Maquette's mark
+beside those of blind-watermark and invisible-watermark, where these are installed: the same photographs (crops of those
+that ship with scikit-image, some reduced), the same attacks, 32 bits for each, and every marked image brought to 40 dB
+by scaling what the mark changed. A peer's image counts as detected when as many of its bits are right as in one clean
+image of a thousand by chance; ours when its p-value is at most 0.001. Bit errors are of the 32 bits; where nothing is
+read, half of them count as wrong.
 """
 
 from __future__ import annotations
@@ -311,7 +311,7 @@ def set_threshold(mark: _Peer, size: int, clean: int) -> None:
     mark.threshold = int(np.argmax(above <= 0.001))
 
 
-def measure(size: int, count: int, clean: int, result: dict[str, Any]) -> None:
+def measure(size: int, count: int, clean: int, result: dict[str, Any], save: Callable[[], None]) -> None:
     """Detection and bit errors of every mark under every attack on so many further images of one size."""
     marks: list[Any] = [_Ours(), *(peer for peer in peers() if peer.smallest <= size)]
     if not result:
@@ -342,6 +342,7 @@ def measure(size: int, count: int, clean: int, result: dict[str, Any]) -> None:
                     entry[0] += int(seen)
                     entry[1] += 8 * BYTES - right
         result["count"] += 1
+        save()
         print(f"{size} px: {result['count']} images, {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
@@ -450,11 +451,16 @@ def main() -> None:
     else:
         fewer = QUICK if given.quick else 1
         results = json.loads(given.to.read_text("utf-8")) if given.to and given.to.exists() else {}
+
+        def save() -> None:
+            if given.to:
+                partial = given.to.with_suffix(".partial")
+                partial.write_text(json.dumps(results), "utf-8")
+                partial.replace(given.to)
+
         for size in sizes:
             count = given.count or max(2, COUNTS[size] // fewer)
-            measure(size, count, max(20, given.clean or CLEAN[size] // fewer), results.setdefault(str(size), {}))
-            if given.to:
-                given.to.write_text(json.dumps(results), "utf-8")
+            measure(size, count, max(20, given.clean or CLEAN[size] // fewer), results.setdefault(str(size), {}), save)
         print(shown(results))
 
 

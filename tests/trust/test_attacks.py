@@ -1,7 +1,6 @@
 """A hundredth of what benchmarks/trust.py tries."""
 
 import attacks
-import pytest
 
 from maquette.trust.keys import Keys
 
@@ -33,8 +32,7 @@ def test_bits_that_mean_nothing_to_the_library_are_covered_too(maker):
 
 
 def test_everything_that_is_done_to_a_signature_has_its_own_status(tmp_path):
-    count, wrong = failed(attacks.statuses(tmp_path, 3))
-    assert wrong == [] and 3 * 8 + 3 < count <= 3 * 8 + 6  # on a busy machine fewer are signed before the end comes
+    assert failed(attacks.statuses(tmp_path, 3)) == (2 * 4 * 3 + 2 * 3, [])
 
 
 def test_no_foreign_pixels_are_signed_as_generated(tmp_path):
@@ -57,10 +55,3 @@ def test_the_search_for_keys_would_find_one(tmp_path):
     (tmp_path / "log.txt").write_text(f"error: {content[content.index('-----BEGIN PRIVATE') :]}")
     assert attacks.key_bytes_found(tmp_path / "home", [tmp_path / "log.txt"])
     assert not attacks.key_bytes_found(tmp_path / "home", [tmp_path / "home"])
-
-
-@pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """Certificates that end even sooner."""
-    whole = attacks.short_lived
-    monkeypatch.setattr(attacks, "short_lived", lambda home, seconds: whole(home, 3))

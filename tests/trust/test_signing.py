@@ -15,6 +15,7 @@ from vouching import FORMATS, MODEL, SOFTWARE, picture, vouched
 from maquette.core.errors import MaquetteError, TrustError
 from maquette.core.image import encode, load
 from maquette.engine import sample as sampling
+from maquette.trust import examine as examining
 from maquette.trust import metadata, origin, signing
 from maquette.trust.examine import examine
 from maquette.trust.inspect import Trust, inspect
@@ -253,6 +254,38 @@ def test_many_files_are_answered_in_order(write, maker, tmp_path):
     assert [report["path"] for report in reports] == [str(path) for path in [*paths, tmp_path / "no.png"]]
     assert [report["status"] for report in reports] == ["intact"] * 12 + ["unreadable"]
     assert [report["manifest"]["seed"] for report in reports[:12]] == list(range(12))
+
+
+SLOW_READER = """
+import time
+
+from maquette.trust import inspect, worker
+
+read = inspect.inspect_file
+
+
+def slow(path, trust):
+    while "slow" in path:
+        {hang}
+    return read(path, trust)
+
+
+inspect.inspect_file = slow
+worker.main()
+"""
+
+
+# One that computes is ended by the processor's time, however busy the machine is; one that sleeps by the clock.
+@pytest.mark.parametrize(("hang", "seconds", "busy"), [("pass", 1, 60), ("time.sleep(1000)", 0.5, 8)])
+def test_a_file_that_holds_its_reader_up_costs_itself_alone(write, maker, tmp_path, monkeypatch, hang, seconds, busy):
+    (tmp_path / "reader_of_this_test.py").write_text(SLOW_READER.format(hang=hang))
+    command = f"sys.path.insert(0, {str(tmp_path)!r}); import reader_of_this_test"
+    monkeypatch.setattr(examining, "_COMMAND", command)
+    monkeypatch.setattr(examining, "_BUSY", busy)
+    paths = [write("a"), write("slow", seed=1), write("b", seed=2)]
+    reports = list(examine(paths, Keys(maker).anchors(), workers=1, seconds=seconds))
+    assert [report["status"] for report in reports] == ["intact", "unreadable", "intact"]
+    assert reports[1]["words"] == f"it took more than {seconds} seconds to read"
 
 
 def test_a_manifest_says_nothing_of_the_person(write, monkeypatch):

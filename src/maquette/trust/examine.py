@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import queue
+import signal
 import subprocess
 import sys
 import threading
@@ -21,7 +22,12 @@ from maquette.trust import verdict
 from maquette.trust.keys import Anchor
 
 SECONDS = 10.0
-"""The longest that one file may take."""
+"""The longest that one file may take of a processor's time."""
+_BUSY = 6.0
+"""How much longer it may take by the clock: the machine may be busy, and one that sleeps for ever uses no processor."""
+_SPENT = -getattr(signal, "SIGXCPU", 1000)
+"""How a worker ends that has spent its time (`worker`)."""
+_COMMAND = "from maquette.trust.worker import main; main()"
 _START_SECONDS = 60.0
 _AHEAD = 64
 
@@ -116,7 +122,7 @@ class _Line:
             late.set()
             process.kill()
 
-        timer = threading.Timer(self._seconds, end)
+        timer = threading.Timer(_BUSY * self._seconds, end)
         timer.start()
         try:
             process.stdin.write(json.dumps(path) + "\n")
@@ -124,14 +130,13 @@ class _Line:
             answer = json.loads(process.stdout.readline())
             return (answer if isinstance(answer, dict) else None), False
         except (OSError, ValueError):
-            self.end()
-            return None, late.is_set()
+            return None, self.end() == _SPENT or late.is_set()
         finally:
             timer.cancel()
 
     def _start(self) -> subprocess.Popen[str]:
         root = str(Path(__file__).resolve().parents[2])
-        command = f"import sys; sys.path.append({root!r}); from maquette.trust.worker import main; main()"
+        command = f"import sys; sys.path.append({root!r}); {_COMMAND}"
         quiet = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         for _ in range(3):
             process = self._process = subprocess.Popen(
@@ -159,16 +164,18 @@ class _Line:
         self._closed = True
         self.end()
 
-    def end(self) -> None:
-        """End the worker and forget it."""
+    def end(self) -> int | None:
+        """End the worker and forget it; how it ended."""
         process, self._process = self._process, None
-        if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError, ValueError):
-                    if pipe:
-                        pipe.close()
+        if process is None:
+            return None
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                if pipe:
+                    pipe.close()
+        return process.returncode
 
 
 def _processors() -> int:

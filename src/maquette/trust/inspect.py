@@ -89,8 +89,8 @@ def inspect(stream: IO[bytes], trust: Trust, *, look: bool = True) -> dict[str, 
     anchor = chain.believed(signed_by, trust.anchors)
     told = found.said.get("signature_info") or {}
     whole = found.there and not found.trouble and not any(verdict.breaks(code) for code in found.codes)
-    marks = [one.mark for one in (manifest, *_before(found)) if one is not None and one.mark]
-    watermark, mark = _mark(pixels.image, marks, look and (bool(marks) or not whole))
+    marked = [one for one in (manifest, *_before(found)) if one is not None and one.mark]
+    watermark, mark = _mark(pixels.image, marked, whole, look and (bool(marked) or not whole))
     seen = verdict.Seen(
         readable=pixels.readable, reason=pixels.reason, signed=found.there, codes=found.codes, trouble=found.trouble,
         signer=x.name_of(signed_by[0]) if signed_by else _text(told.get("common_name") or told.get("issuer")),
@@ -160,15 +160,20 @@ def _image(picture: Any) -> Image | None:
         return None
 
 
-def _mark(image: Image | None, marks: Sequence[str], look: bool) -> tuple[verdict.Layer, dict[str, Any]]:
-    """The watermark, looked for where something could be learned from it. `marks` are those the manifests name."""
+def _mark(
+    image: Image | None, marked: Sequence[Manifest], whole: bool, look: bool
+) -> tuple[verdict.Layer, dict[str, Any]]:
+    """The watermark, looked for where something could be learned from it. `marked` are the manifests that name one.
+
+    Under a whole signature the image is as it was signed, so its mark is looked for at its own place first.
+    """
     if image is None or not look:
         return "absent", {}
-    found = marking.look(image)
+    found = marking.look(image, marked if whole else ())
     if not found.present:
         return "absent", {"p_value": found.p_value}
     told = {"p_value": found.p_value, "mark": found.payload.hex() if found.payload else "", "how": found.kind}
-    broken = bool(marks) and found.payload is not None and found.payload.hex() not in marks
+    broken = bool(marked) and found.payload is not None and found.payload.hex() not in {one.mark for one in marked}
     return "broken" if broken else "present", told
 
 

@@ -6,6 +6,7 @@ digest of how the image was made, so that an image that lost everything else can
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -58,8 +59,18 @@ def embedded(picture: Image, manifest: Manifest) -> Image:
     return embed(picture, bytes.fromhex(manifest.mark), KEY, manifest.strength or 1.0, tile=manifest.tile)
 
 
-def look(picture: Image) -> Found:
-    """Whether the picture carries the mark, and what it says."""
-    from maquette.trust.watermark import detect
+def look(picture: Image, expected: Sequence[Manifest] = ()) -> Found:
+    """Whether the picture carries the mark, and what it says.
 
+    `expected` are manifests of which a whole signature says that they are the picture's, or of what it was made from:
+    where it still carries the mark that one of them names, and at its first place, no other is looked at.
+    """
+    from maquette.trust.watermark import confirm, detect
+
+    for tile in {manifest.tile for manifest in expected}:
+        marks = {manifest.mark for manifest in expected if manifest.tile == tile}
+        payloads = {bytes.fromhex(mark) for mark in marks if len(mark) == 2 * LENGTH}  # anybody's manifest may name one
+        found = confirm(picture, KEY, payloads, tile)
+        if found is not None:
+            return found
     return detect(picture, KEY, LENGTH)

@@ -62,12 +62,12 @@ class _Guard:
                     resource.setrlimit(getattr(resource, name), (value, value))
 
     def renew(self) -> None:
-        """Allow processor time for one more file: ends a worker whose parent died while it hung."""
+        """Allow processor time for one more file: the system ends a worker that takes more."""
         if self._resource is not None:
             used = sum(self._resource.getrusage(self._resource.RUSAGE_SELF)[:2])
             hard = self._resource.getrlimit(self._resource.RLIMIT_CPU)[1]
             with contextlib.suppress(ValueError, OSError):
-                self._resource.setrlimit(self._resource.RLIMIT_CPU, (int(used + 4 * self._seconds) + 2, hard))
+                self._resource.setrlimit(self._resource.RLIMIT_CPU, (int(used + self._seconds) + 1, hard))
 
 
 if __name__ == "__main__":
