@@ -47,7 +47,7 @@ def test_help_of_a_verb_says_what_every_option_takes(fakes, capsys, words):
     text = " ".join(" ".join(out).split())
     assert "maquette paint CANVAS [COLOURS...] [options]" in text
     assert "It takes a while." in text
-    assert "--size N how large (at least 8; at most 512; a multiple of 8; default 64)" in text
+    assert "--size N how large (8 to 512; a multiple of 8; default 64)" in text
     assert "--mode MODE the mode (rgb or grey; default rgb)" in text
     assert "--set KEY=VALUE changes (may be given several times)" in text
     assert "--from RUN" in text

@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from maquette.core.event import Progress, Result
+from maquette.core.event import Progress, Result, Table
 from maquette.faces import progress
-from maquette.faces.progress import Lines, Pace, aligned, duration, ending, short
+from maquette.faces.progress import Lines, Pace, People, aligned, duration, ending, short
 
 
 def event(done, seconds, total=1000, **more):
@@ -84,6 +84,32 @@ def test_a_result_without_a_summary_still_says_what_it_knows():
 
 def test_columns_are_aligned_and_nothing_trails():
     assert aligned("", ("a", "bb"), [("ccc", "d"), ("", "e")]) == ["a    bb", "---  --", "ccc  d", "     e"]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from(["lines", "that", "wrap", "a" * 30]), max_size=12), max_size=6),
+    st.integers(40, 90),
+)
+def test_a_table_fits_the_terminal_and_loses_no_word(texts, most):
+    rows = [(f"op-{at}", " ".join(words)) for at, words in enumerate(texts)]
+    lines = aligned("Title", ("op", "what it does"), rows, most)
+    assert all(len(line) <= most for line in lines)
+    shown = " ".join(line[len("op-0  ") :].strip() for line in lines[3:]).split()
+    assert shown == " ".join(text for _, text in rows).split()
+
+
+def test_a_table_too_narrow_to_break_is_left_to_the_terminal():
+    row = ("a" * 30, "b" * 31)
+    assert aligned("", ("one", "two"), [row], 40)[-1] == "  ".join(row)
+
+
+def test_tables_stand_apart_and_pipes_get_a_line_a_row():
+    out = io.StringIO()
+    shown = People(io.StringIO(), out)
+    for title in ("One", "Two"):
+        shown.show(Table(title=title, columns=("op", "what it does"), rows=[("op", "word " * 40)]))
+    lines = out.getvalue().split("\n")
+    assert lines[4] == "" and lines[5] == "Two" and len(lines) == 10
 
 
 def test_what_to_try_next_can_be_typed_where_the_command_is_not_on_the_path(monkeypatch):

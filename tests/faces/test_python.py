@@ -113,7 +113,7 @@ def test_a_function_says_what_it_takes(fakes):
     assert signature.parameters["progress"].default is False
     assert "dials" in inspect.signature(mq.spray).parameters
     assert mq.paint.__doc__.startswith("Paint a picture.")
-    assert "size: how large (at least 8" in mq.paint.__doc__
+    assert "size: how large (8 to 512" in mq.paint.__doc__
     for name in mq.__all__:
         if inspect.isfunction(getattr(mq, name)):
             assert inspect.signature(getattr(mq, name)).parameters["on_event"].default is None

@@ -320,6 +320,13 @@ def test_list_and_explain(workspace):
     (table,) = [event for event in events if isinstance(event, Table)]
     assert {"amount=X", "radius=X", "strength=X"} <= {row[0] for row in table.rows}
     assert "default 0.5" in table.rows[0][1]
+    assert events[-1].summary, "else all facts are printed for people"
+    events = refine(workspace, explain="sky")
+    (table,) = [event for event in events if isinstance(event, Table)]
+    assert {"grow=X", "feather=X"} <= {row[0] for row in table.rows}
+    assert "on sky: sharpen" in events[-1].next[0]
+    events = refine(workspace, explain="portrait")
+    assert events[-1].summary and events[-1].facts["text"].startswith("# Portraits")
     with pytest.raises(UsageError, match="did you mean sharpen"):
         refine(workspace, explain="sharpn")
 

@@ -39,6 +39,7 @@ def test_a_model_learned_from_pairs_says_what_is_cut_out(tmp_path):
     (folder / "metadata.csv").write_text("\n".join(lines))
     data, _ = result("ingest", workspace, source=[str(folder)], to=str(tmp_path / "leaves.mq"), size="32")
     assert data.facts["kept"] == 24 and data.facts["conditions"] == ["mask"]
+    assert data.facts["set_aside"] == [], "the masks are no images of their own"
 
     wish = {"family": "segment", "to": str(tmp_path / "run"), "images": "1600", "scale": "nano"}
     trained, events = result("train", workspace, dataset=str(tmp_path / "leaves.mq"), **wish)

@@ -21,8 +21,7 @@ def sentence(setting: Described) -> str:
     choices = [choice for choice in setting.choices if choice]
     if choices:
         facts.append(", ".join(choices[:-1]) + " or " + choices[-1] if len(choices) > 1 else choices[0])
-    signs = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "multiple_of": "a multiple of"}
-    facts += [f"{signs[name]} {_plain(bound)}" for name, bound in setting.bounds.items() if bound < 2**31]
+    facts += _bounds({name: bound for name, bound in setting.bounds.items() if bound < 2**31})
     if setting.repeat and setting.place == "option":
         facts.append("may be given several times")
     if setting.required and setting.place == "option":
@@ -33,6 +32,14 @@ def sentence(setting: Described) -> str:
         default = setting.default
         facts.append("default " + (",".join(map(str, default)) if isinstance(default, list) else _plain(default)))
     return setting.help + (f" ({'; '.join(facts)})" if facts else "")
+
+
+def _bounds(bounds: dict[str, Any]) -> list[str]:
+    """What a number may be: `0 to 1`, `more than 0`."""
+    signs = {"ge": "at least", "gt": "more than", "le": "at most", "lt": "less than", "multiple_of": "a multiple of"}
+    left = dict(bounds)
+    both = [f"{_plain(left.pop('ge'))} to {_plain(left.pop('le'))}"] if {"ge", "le"} <= set(left) else []
+    return both + [f"{signs[name]} {_plain(bound)}" for name, bound in left.items()]
 
 
 def _plain(value: Any) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import textwrap
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -16,6 +17,8 @@ EVERY = 5.0
 """Seconds between two progress lines where there is no terminal."""
 WINDOW = 10.0
 """Seconds over which the rate is measured."""
+NARROWEST = 24
+"""Letters below which a column of a table is not broken: then the terminal breaks whole lines."""
 
 
 class Pace:
@@ -44,6 +47,7 @@ class People:
 
     def __init__(self, stream: TextIO, out: TextIO, *, quiet: bool = False, tables: bool = True) -> None:
         self.stream, self.out, self.quiet, self.tables = stream, out, quiet, tables
+        self._tabled = False
 
     def __enter__(self) -> People:
         return self
@@ -62,7 +66,7 @@ class People:
         elif isinstance(event, Progress):
             self.advance(event)
         elif isinstance(event, Note):
-            self.say(event.text)
+            self.note(event.text)
         elif isinstance(event, Made):
             if event.what != "image":
                 self.say(f"{event.what}: {event.path}")
@@ -72,12 +76,22 @@ class People:
                 self.say(line)
 
     def _table(self, event: Table) -> None:
-        """A table is what was asked for: it goes to standard output, where it can be piped on."""
+        """A table is what was asked for: it goes to standard output, where it can be piped on, a line a row.
+
+        On a terminal it is made to fit.
+        """
         if self.tables:
             self.stop()
-            for line in aligned(event.title, event.columns, event.rows):
+            most = shutil.get_terminal_size().columns if self.out.isatty() else None
+            lines = aligned(event.title, event.columns, event.rows, most)
+            for line in ["", *lines] if self._tabled else lines:
                 print(line, file=self.out)
             self.out.flush()
+            self._tabled = True
+
+    def note(self, text: str) -> None:
+        """Show what is worth knowing."""
+        self.say(text)
 
     def say(self, text: str) -> None:
         """Show one line."""
@@ -118,8 +132,12 @@ class Bar(People):
 
     _bar: Any
 
+    def note(self, text: str) -> None:
+        """Text above the bar, broken between words."""
+        self._console.print(text)
+
     def say(self, text: str) -> None:
-        """One line above the bar."""
+        """One line above the bar, which the terminal breaks: so paths can be copied."""
         style = "yellow" if text.startswith("warning: ") else None
         self._console.print(text, style=style, soft_wrap=True)
 
@@ -202,12 +220,27 @@ def _brief(fact: Any) -> str:
     return short(fact) if isinstance(fact, float) else str(fact)
 
 
-def aligned(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    """A table as lines of text with columns of equal width."""
+def aligned(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], most: int | None = None) -> list[str]:
+    """A table as lines of text with columns of equal width.
+
+    Where a line would have more than `most` letters, the widest column is broken between its words.
+    """
     cells = [list(columns), *[[str(cell) for cell in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
+    over = sum(widths) + 2 * (len(widths) - 1) - most if most else 0
+    widest = widths.index(max(widths))
+    if over > 0 and widths[widest] - over >= NARROWEST:
+        widths[widest] -= over
+        cells = [part for row in cells for part in _broken(row, widest, widths[widest])]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return [*([title] if title else []), lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
+
+
+def _broken(row: list[str], column: int, width: int) -> list[list[str]]:
+    """A row as several, of which the first has all cells and the others the rest of one."""
+    parts = textwrap.wrap(row[column], width) or [""]
+    first = [*row[:column], parts[0], *row[column + 1 :]]
+    return [first, *[["" if at != column else part for at in range(len(row))] for part in parts[1:]]]
 
 
 def short(value: float) -> str:

@@ -182,7 +182,10 @@ def _explain(name: str) -> Iterator[Event]:
         rows = [(str(at + 1), line) for at, line in enumerate(_lines(said))]
         yield Table(title=name, columns=("step", "what is done"), rows=rows)
         facts = {"recipe": name, "about": recipe.about, "text": str(said), "json": recipes.to_json(said)}
-        yield Result(verb="refine", facts=facts, next=(f"maquette refine IMAGE --to out --recipe {name}",))
+        yield Result(
+            verb="refine", facts=facts, next=(f"maquette refine IMAGE --to out --recipe {name}",),
+            summary="To change it, write the steps into a file of your own, one a line, and give that: FILE.recipe.",
+        )  # fmt: skip
         return
     if name not in registry.schemas():
         do = nearest(name, [*registry.schemas(), *named.names()])
@@ -191,15 +194,20 @@ def _explain(name: str) -> Iterator[Event]:
     from maquette.refining.schema import STRENGTH
 
     schema = registry.schema(name)
-    yield Note(text=f"{schema.name} ({schema.kind}): {schema.summary}")
+    kind = {"select": "mask", "segment": "segmentation"}.get(schema.kind, schema.kind)
+    yield Note(text=f"{schema.name} ({kind}): {schema.summary}")
     if schema.description:
-        yield Note(text=schema.description)
-    dials = [dial.described() for dial in (*schema.dials, STRENGTH)]
+        yield Note(text=" ".join(schema.description.split()))
+    edge = (recipes.GROW, recipes.FEATHER) if schema.kind == "select" else ()
+    dials = [dial.described() for dial in (*schema.dials, *edge, STRENGTH)]
     rows = [(f"{dial.option}={form(dial)}", sentence(dial)) for dial in dials]
     yield Table(title="Dials", columns=("dial", "what it does"), rows=rows)
+    needed = "".join(f" {dial.option}={form(dial)}" for dial in dials if dial.required)
+    words = f"on {name}{needed}: sharpen" if schema.kind == "select" else f"{name}{needed}"
     yield Result(
-        verb="refine", facts={"op": schema.to_json()}, next=(f'maquette refine IMAGE --to out --with "{name}"',)
-    )
+        verb="refine", facts={"op": schema.to_json()}, next=(f'maquette refine IMAGE --to out --with "{words}"',),
+        summary="Dials that are left out keep their defaults.",
+    )  # fmt: skip
 
 
 def _lines(recipe: Recipe) -> Sequence[str]:

@@ -60,17 +60,21 @@ class Folder:
         return 1 if path.is_dir() or path.is_file() else 0
 
     def entries(self, *, content: bool = True) -> Iterator[Entry]:
-        """First what the metadata names, in its order; then all other files, in the order of their names."""
+        """First what the metadata names, in its order; then all other files, in the order of their names.
+
+        What a row names in another column (the mask of an image) belongs to that row and is no image of its own.
+        """
         if self._single:
             head, stamp = peek(self._single)
             self.private |= is_patient(self._single.name, head)
             yield Entry(path=self._single.name, content=self._single, stamp=stamp)
             return
         named: set[int] = set()
+        further: set[int] = set()
         for metadata in self._metadata():
-            yield from self._described(metadata, named)
+            yield from self._described(metadata, named, further)
         for path, file, trouble, beside in self._walk():
-            if hash(path) in named:
+            if hash(path) in named or hash(path) in further:
                 continue
             if file is None:
                 yield self._entry(path, None, {}, trouble)
@@ -231,8 +235,8 @@ class Folder:
             part = SPLITS.get(str(said[column]).lower())
         return Entry(path=path, content=file, said=said, folders=folders, part=part, trouble=trouble, stamp=stamp)
 
-    def _described(self, metadata: Path, named: set[int]) -> Iterator[Entry]:
-        """The entries that one metadata file names."""
+    def _described(self, metadata: Path, named: set[int], further: set[int]) -> Iterator[Entry]:
+        """The entries that one metadata file names; adds these to `named`, and to `further` what other columns name."""
 
         def open_() -> BinaryIO:
             return open(metadata, "rb")
@@ -245,11 +249,14 @@ class Folder:
             for number, row, trouble in rows(open_, metadata.name, str(metadata)):
                 column = next((name for name in FILE_COLUMNS if name in row), None)
                 name = row.pop(column) if column else None
+                for value in row.values():
+                    if isinstance(value, str) and value.lower().endswith(IMAGES):
+                        further.add(hash(_posix(value)))
                 if trouble or not isinstance(name, str) or not name:
                     trouble = trouble or "it names no file in file_name"
                     yield Entry(path=f"{prefix}{metadata.name}, line {number}", trouble=trouble)
                     continue
-                path = prefix + os.path.normpath(name).replace(os.sep, "/")
+                path = prefix + _posix(name)
                 file = self.companion(path)
                 if file is None or os.path.isabs(name):
                     yield Entry(path=path, trouble="it lies outside the folder")
@@ -262,6 +269,11 @@ class Folder:
                     yield self._entry(path, file, row, stamp=stamp)
         except OSError as error:
             raise unreadable(metadata, error) from None
+
+
+def _posix(name: str) -> str:
+    """The name of a file as the walk has it."""
+    return os.path.normpath(name).replace(os.sep, "/")
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
