@@ -9,6 +9,7 @@ import pytest
 import scipy.linalg
 
 from maquette.core.condition import ConditionSpec
+from maquette.features.space import Space
 from maquette.judge.interval import GROUPS, groups_of, jackknife
 from maquette.judge.judgement import grade, judge, realism
 from maquette.judge.looks import LOOKS, looks
@@ -39,7 +40,8 @@ def part(count, seed, *, shift=0.0, spread=1.0, width=12, labels=(0, 1, 2)):
 
 
 def sides(made=None, **values):
-    return Sides(part(800, 1), made or part(600, 2), part(500, 3), (LABEL, NUMBER, TEXT), **values)
+    facts = {"whole": True, **values}  # as in a network's own numbers, so that every measure can be taken
+    return Sides(part(800, 1), made or part(600, 2), part(500, 3), (LABEL, NUMBER, TEXT), **facts)
 
 
 @pytest.mark.parametrize("name", METRICS)
@@ -56,7 +58,7 @@ def test_every_measure_gives_an_interval_around_its_value_and_says_what_it_says(
 
 @pytest.mark.parametrize("name", METRICS)
 def test_every_measure_refuses_what_is_too_little_and_says_why(name):
-    few = Sides(part(800, 1), part(5, 2), None, (LABEL, NUMBER, TEXT))
+    few = Sides(part(800, 1), part(5, 2), None, (LABEL, NUMBER, TEXT), whole=True)
     with pytest.raises(Unmeasured) as caught:
         METRICS[name](few)
     assert len(caught.value.what) > 10
@@ -113,6 +115,16 @@ def test_frechet_equals_the_textbook_with_a_general_square_root():
     root = scipy.linalg.sqrtm(a @ b)
     expected = ((one.mean(0) - two.mean(0)) ** 2).sum() + np.trace(a + b - 2 * root.real)
     assert frechet(one.mean(0), a, two.mean(0), b) == pytest.approx(expected, rel=1e-8)
+
+
+def test_the_published_distance_is_the_plain_one_and_needs_a_network():
+    generator = np.random.default_rng(1)
+    real, made = generator.normal(size=(500, 30)) + 100, generator.normal(size=(400, 30)) * 1.1 + 100
+    both = Sides(Part(real), Part(made), whole=True)
+    expected = frechet(real.mean(0), np.cov(real.T), made.mean(0), np.cov(made.T))
+    assert METRICS["published-distance"](both).value == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(Unmeasured, match="network"):
+        METRICS["published-distance"](dataclasses.replace(both, whole=False))
 
 
 def test_the_distance_without_its_bias_is_near_the_truth_where_the_plain_one_is_not():
@@ -210,12 +222,13 @@ class Known:
     held: Part | None
     anchors: dict
     dataset: object
+    space: object
 
     @classmethod
     def make(cls):
         dataset = type("D", (), {"spec": type("S", (), {"conditions": (LABEL,)})()})()
         anchors = {"held-out": part(500, 3), "noised": part(400, 4, shift=2.0)}
-        return cls(part(800, 1), part(500, 3), anchors, dataset)
+        return cls(part(800, 1), part(500, 3), anchors, dataset, Space.fit(part(100, 1).rows))
 
 
 def test_a_judgement_has_measures_anchors_labels_and_a_grade():

@@ -6,15 +6,18 @@ import json
 
 import numpy as np
 import pytest
+import torch
 
-from maquette.core.errors import DataError, MaquetteError, UsageError
+from maquette.core.errors import DataError, MaquetteError, ModelFileError, UsageError
 from maquette.core.event import to_line
 from maquette.core.image import save
 from maquette.data.dataset import Dataset
 from maquette.data.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.probe import Choice
+from maquette.features.networks.dinov2 import Transformer
 from maquette.operations import operation as table
+from maquette.store import weights
 from maquette.store.workspace import Workspace
 
 
@@ -173,3 +176,23 @@ def test_a_folder_needs_a_dataset_and_has_no_dials(evaluate, real, shared):
         evaluate(real)
     with pytest.raises(UsageError, match="no dials"):
         evaluate(real, against=str(shared.home / "shapes.mq"), guidance="2")
+
+
+def test_a_network_whose_weights_a_person_brings_judges_in_its_own_numbers(evaluate, real, shared, tmp_path):
+    generator = torch.Generator().manual_seed(0)
+    network = Transformer(64, 1, 56, 16, 64)
+    values = {k: torch.randn(v.shape, generator=generator).numpy() * 0.2 for k, v in network.state_dict().items()}
+    file = tmp_path / "tiny.safetensors"
+    weights.write(file, values, {})
+    against = str(shared.home / "shapes.mq")
+    result = evaluate(real, against=against, count=220, features=f"dinov2={file}")[-1].facts
+    published, distance = result["metrics"]["published-distance"], result["metrics"]["distance"]
+    assert published["low"] <= published["value"] <= published["high"] and published["value"] > distance["value"]
+    assert result["basis"]["features"] == "dinov2" and "224" in result["basis"]["resized with"]
+    assert len(result["basis"]["features digest"]) == 64 and result["basis"]["training images"] == "840"
+    with pytest.raises(UsageError, match=r"--features dinov2=FILE"):
+        evaluate(real, against=against, features="dinov2")
+    with pytest.raises(UsageError, match=r"no network 'vgg'.*dinov2, inception"):
+        evaluate(real, against=against, features=f"vgg={file}")
+    with pytest.raises(ModelFileError, match="this is not the Inception"):
+        evaluate(real, against=against, features=f"inception={file}")

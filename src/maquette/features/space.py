@@ -23,8 +23,19 @@ class Space:
 
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
-    directions: NDArray[np.float64]
-    """Features x width; whitening is in it."""
+    directions: NDArray[np.float64] | None
+    """Features x width; whitening is in it. None leaves the features as they are."""
+
+    @classmethod
+    def whole(cls, features: NDArray[np.floating]) -> Space:
+        """The features as they are, which is what published figures are taken in."""
+        width = features.shape[1]
+        return cls(np.zeros(width), np.ones(width), None)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was fitted."""
+        return self.directions is None
 
     @classmethod
     def fit(cls, features: NDArray[np.floating], width: int = WIDTH) -> Space:
@@ -47,15 +58,18 @@ class Space:
     @property
     def width(self) -> int:
         """How many numbers an image has here."""
-        return int(self.directions.shape[1])
+        return len(self.mean) if self.directions is None else int(self.directions.shape[1])
 
     @property
     def digest(self) -> str:
         """Of what was fitted."""
-        return tensors_digest({"mean": self.mean, "scale": self.scale, "directions": self.directions})
+        fitted = {} if self.directions is None else {"directions": self.directions}
+        return tensors_digest({"mean": self.mean, "scale": self.scale, **fitted})
 
     def __call__(self, features: NDArray[np.floating]) -> Rows:
         """Rows of features -> rows of this space."""
+        if self.directions is None:
+            return np.asarray(features, np.float64)
         blocks = [
             ((np.asarray(features[start : start + 4096], np.float64) - self.mean) / self.scale) @ self.directions
             for start in range(0, len(features), 4096)

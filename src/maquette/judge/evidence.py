@@ -181,7 +181,8 @@ def refer(
                 rows = step
         train_rows, held_rows = (rows, held_rows) if what == "training images" else (train_rows, rows)
     assert train_rows is not None
-    space = Space.fit(train_rows[pick(np.arange(len(train_rows)), FIT, seed=2)])
+    whole = bool(getattr(extractor, "whole", False))
+    space = Space.whole(train_rows) if whole else Space.fit(train_rows[pick(np.arange(len(train_rows)), FIT, seed=2)])
     reference = Reference(
         dataset, extractor, space, part(space, train_rows, Chosen(dataset, train), dataset.conditions(train)), train,
         None if held_rows is None else part(space, held_rows, Chosen(dataset, held), dataset.conditions(held)), held,

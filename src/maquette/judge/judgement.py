@@ -62,10 +62,11 @@ class Judgement:
 def judge(reference: Reference, made: Part, names: tuple[str, ...] = ()) -> Iterator[str | Judgement]:
     """Take all measures (or those named); yields the name of each before it is taken, and the judgement last."""
     specs = tuple(spec for spec in reference.dataset.spec.conditions if spec.name in made.conditions)
-    sides = Sides(reference.train, made, reference.held, specs)
+    whole = reference.space.is_whole
+    sides = Sides(reference.train, made, reference.held, specs, whole=whole)
     anchors = reference.anchors
     alike = max(FEWEST_ALIKE, min([len(made), *(len(part) for part in anchors.values())]))
-    few = Sides(reference.train, made.some(alike), reference.held, specs)
+    few = Sides(reference.train, made.some(alike), reference.held, specs, whole=whole)
     beside, few_beside = (
         {name: Sides(reference.train, part.some(most), reference.held, specs, True) for name, part in anchors.items()}
         for most in (MOST_ANCHORS, alike)

@@ -71,6 +71,8 @@ class Sides:
     specs: tuple[ConditionSpec, ...] = ()
     value_only: bool = False
     """Only the values are wanted: these are anchors."""
+    whole: bool = False
+    """The rows are a network's numbers as they are: what is published is taken in them."""
     memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """What several measures need, worked out once."""
 

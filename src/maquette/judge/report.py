@@ -213,7 +213,17 @@ def _numbers(section: Section, found: Found) -> None:
 
 
 def _sorted(judgement: Judgement) -> list[Measure]:
-    first = ["distance", "kernel-distance", "precision", "density", "coverage", "recall", "variety", "spread"]
+    first = [
+        "distance",
+        "published-distance",
+        "kernel-distance",
+        "precision",
+        "density",
+        "coverage",
+        "recall",
+        "variety",
+        "spread",
+    ]
     place = {name: index for index, name in enumerate(first)}
     return sorted(judgement.measures.values(), key=lambda measure: place.get(measure.name, len(first)))
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from maquette.core.errors import UsageError
 from maquette.core.event import Event, Made, Result, Table, Warning
 from maquette.core.settings import argument, parse_count, setting
-from maquette.operations.evaluate import Evaluate, MadeImages, dataset_of, draw, maker, read, run_of, tell
+from maquette.operations.evaluate import Evaluate, MadeImages, bounds, dataset_of, draw, maker, read, run_of, tell
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -32,7 +32,11 @@ class Compare:
     against: str = setting("", "the dataset to compare with; the one that the first run learned from when left out")
     count: int = setting(2_000, "how many images to draw of each", read=parse_count, ge=20, le=100_000)
     report: str = setting("", "write a page with pictures", form="FILE.html")
-    features: str = setting("scattering", "what likeness is measured in: scattering or patches", form="KIND")
+    features: str = setting(
+        "scattering",
+        "what likeness is measured in: scattering, patches, or a network of yours (inception=FILE, dinov2=FILE)",
+        form="KIND[=FILE]",
+    )
     seed: int = setting(1_000_000, "the seed of the first image that is drawn of each", ge=0)
     device: str = setting("cpu", "where to draw images", choices=("cpu", "cuda", "mps"))
 
@@ -107,8 +111,8 @@ def _look(request: Compare, requests: Any, runs: Any, dataset: Dataset, workspac
             else:
                 yield step
     began, reference = time.perf_counter(), None
-    make = maker(request.features)
-    for found in refer(dataset, make, Cache(workspace.home / "cache" / "features"), anchors=0):
+    make, limits = maker(request.features), bounds(request.features, request.count)
+    for found in refer(dataset, make, Cache(workspace.home / "cache" / "features"), **{**limits, "anchors": 0}):
         if isinstance(found, Looking):
             yield tell(found.what, found.done, found.total, began, verb="compare")
         else:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maquette.core.errors import DataError, UsageError
+from maquette.core.errors import DataError, UsageError, nearest
 from maquette.core.event import Event, Made, Note, Progress, Result, Table, Warning
 from maquette.core.settings import argument, dials, parse_count, setting
 from maquette.operations.operation import operation
@@ -37,7 +37,11 @@ class Evaluate:
     against: str = setting("", "the dataset to compare with; the one that the run learned from when left out")
     count: int = setting(2_000, "how many images to draw or to take", read=parse_count, ge=FEWEST, le=1_000_000)
     report: str = setting("", "write a page with pictures", form="FILE.html")
-    features: str = setting("scattering", "what likeness is measured in: scattering or patches", form="KIND")
+    features: str = setting(
+        "scattering",
+        "what likeness is measured in: scattering, patches, or a network of yours (inception=FILE, dinov2=FILE)",
+        form="KIND[=FILE]",
+    )
     seed: int = setting(1_000_000, "the seed of the first image that is drawn", ge=0)
     copies: bool = setting(True, "also look for copies of training images")
     device: str = setting("cpu", "where to draw images", choices=("cpu", "cuda", "mps"))
@@ -255,7 +259,7 @@ def judged(
     reference: Reference | None = None
     began = time.perf_counter()
     what = ""
-    for step in refer(dataset, make, cache):
+    for step in refer(dataset, make, cache, **bounds(features, len(made.pictures))):
         if isinstance(step, Looking):
             began, what = (began, what) if step.what == what else (time.perf_counter(), step.what)
             yield tell(step.what, step.done, step.total, began)
@@ -289,8 +293,27 @@ def judged(
 def maker(features: str) -> Any:
     """How the features that were asked for are made from images of the dataset."""
     from maquette.features import REGISTRY
+    from maquette.features.network import NETWORKS
 
+    kind, sign, file = features.partition("=")
+    if kind in NETWORKS.names():
+        if not file:
+            raise UsageError(f"the features {kind!r} need weights", do=f"write --features {kind}=FILE.safetensors")
+        extractor = NETWORKS.get(kind)(Path(file).expanduser())
+        return lambda images: extractor
+    if sign:
+        raise UsageError(
+            f"there is no network {kind!r}", do=f"networks whose weights you may give: {', '.join(NETWORKS.names())}"
+        )
+    if features not in REGISTRY.names():
+        known = [*REGISTRY.names(), *(f"{name}=FILE" for name in NETWORKS.names())]
+        raise UsageError(f"there is no kind of features {features!r}", do=nearest(features, known))
     return REGISTRY.get(features)
+
+
+def bounds(features: str, count: int) -> dict[str, int]:
+    """How many images are looked at: networks that enlarge what they see take a second for a dozen or two."""
+    return {"largest": max(5_000, count), "anchors": 500} if "=" in features else {}
 
 
 def basis(reference: Reference, count: int) -> dict[str, str]:

@@ -25,20 +25,19 @@ def frechet(mean: Rows, covariance: Rows, other_mean: Rows, other_covariance: Ro
 
 
 class _Moments:
-    """Sums by group, from which mean and covariance without any one group follow at once."""
+    """Mean and covariance of all rows but one group's; memory holds one matrix, however wide the rows are."""
 
     def __init__(self, rows: Rows, seed: int) -> None:
-        groups = groups_of(len(rows), seed)
-        self.count = np.bincount(groups, minlength=GROUPS).astype(np.float64)
-        self.sums = np.stack([rows[groups == g].sum(0) for g in range(GROUPS)])
-        self.squares = np.stack([rows[groups == g].T @ rows[groups == g] for g in range(GROUPS)])
+        self.centre = rows.mean(0)  # far from it, squares would lose the digits that matter
+        self.rows, self.groups = rows - self.centre, groups_of(len(rows), seed)
+        self.squares = self.rows.T @ self.rows
 
     def without(self, group: int | None) -> tuple[Rows, Rows]:
-        """Mean and covariance of all rows but one group's."""
-        keep = np.arange(GROUPS) != group if group is not None else np.ones(GROUPS, bool)
-        count = self.count[keep].sum()
-        mean = self.sums[keep].sum(0) / count
-        return mean, (self.squares[keep].sum(0) - count * np.outer(mean, mean)) / (count - 1)
+        """Mean and covariance without this group, or of all."""
+        out = self.rows[self.groups == group] if group is not None else self.rows[:0]
+        count = len(self.rows) - len(out)
+        mean = (self.rows.sum(0) - out.sum(0)) / count
+        return self.centre + mean, (self.squares - out.T @ out - count * np.outer(mean, mean)) / (count - 1)
 
 
 @metric(title="distance", better="lower")
@@ -55,6 +54,16 @@ def distances(real: Rows, made: Rows) -> tuple[float, Rows]:
     one, two = _Moments(real, 1), _Moments(made, 2)
     values = [frechet(*one.without(group), *two.without(group)) for group in (None, *range(GROUPS))]
     return values[0], np.array(values[1:])
+
+
+@metric(title="published distance", better="lower", anchors=False)
+def published_distance(sides: Sides) -> Estimate:
+    """The Frechet distance as it is usually published (FID, where the network is Inception): what the number of images
+    adds is in it, so that it compares with figures for as many images only."""
+    if not sides.whole:
+        raise Unmeasured("it is taken in a network's own numbers only (--features inception=FILE)")
+    sides.need(FEWEST)
+    return jackknife(*distances(sides.real.rows, sides.made.rows)).within(0, np.inf)
 
 
 def kernel(one: Rows, other: Rows) -> Rows:
