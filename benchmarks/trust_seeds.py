@@ -18,7 +18,7 @@ from maquette.core.noise import Noise
 from maquette.data.drawn import make_drawn
 from maquette.engine.load import load
 from maquette.engine.replay import difference
-from maquette.engine.sample import MICRO, wishes
+from maquette.engine.sample import wishes
 from maquette.engine.table import condition_table
 from maquette.families import REGISTRY
 from maquette.families.family import Samples
@@ -33,14 +33,14 @@ def sampled(model, kind, threads, precision):
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
     try:
-        rows = wishes(model.spec.conditions, kind, {}, range(MICRO), (model.spec.height, model.spec.width))
+        rows = wishes(model.spec.conditions, kind, {}, range(16), (model.spec.height, model.spec.width))
         tensors = condition_tensors(model.spec.conditions, rows)
         with torch.inference_mode():
             if precision == "bfloat16":
                 with torch.autocast("cpu", torch.bfloat16):
-                    *_, images = model.sample(Noise(range(MICRO)), tensors, model.Options())
+                    *_, images = model.sample(Noise(range(16)), tensors, model.Options())
             else:
-                *_, images = model.sample(Noise(range(MICRO)), tensors, model.Options())
+                *_, images = model.sample(Noise(range(16)), tensors, model.Options())
         return from_tensor(images.float(), model.spec.mode)
     finally:
         torch.set_num_threads(before)

@@ -14,7 +14,7 @@ from maquette.core.condition import ConditionSpec
 from maquette.core.errors import ConditionError, MaquetteError, UsageError
 from maquette.core.spec import DataSpec
 from maquette.engine.load import build
-from maquette.engine.sample import MICRO, draw, draw_steps, examples, wishes
+from maquette.engine.sample import draw, draw_steps, examples, wishes
 from maquette.engine.table import condition_table
 from maquette.families import REGISTRY
 from maquette.families.family import Samples
@@ -71,7 +71,7 @@ def test_passes_are_always_full(toy):
     family = Counting(toy.ToyConfig(), DataSpec(height=8, width=8, conditions=(LABEL,)))
     rows = {"label": np.zeros(37, np.int32)}
     assert [len(images) for images in draw(family, range(37), rows)] == [16, 16, 5]
-    assert sizes == [(MICRO, MICRO)] * 3
+    assert sizes == [(16, 16)] * 3
     assert [len(images) for images in draw(family, range(9), rows, micro=4)] == [4, 4, 1]
     assert list(draw(family, [], rows)) == []
 

@@ -33,7 +33,8 @@ def draw_many(
     given: Mapping[str, Any] | None = None,
 ) -> Iterator[int | Drawn]:
     """Draw images as `sample` does; yields how many there are so far, and all of them last."""
-    spec = model.spec
+    spec = model.made(model.Options() if options is None else options)
+    optional = {c.name for c in spec.conditions if c not in model.spec.conditions}
     shape = (count, spec.height, spec.width, CHANNELS[spec.mode])
     with tempfile.TemporaryFile(prefix="maquette-") as stream:
         pictures = np.memmap(stream, dtype(spec.mode), "w+", shape=shape)
@@ -41,7 +42,7 @@ def draw_many(
     done = 0
     while done < count:
         stretch = range(seed + done, seed + min(count, done + 1024))
-        rows = wishes(spec.conditions, table, given or {}, stretch, (spec.height, spec.width))
+        rows = wishes(spec.conditions, table, given or {}, stretch, (spec.height, spec.width), optional)
         for name, values in rows.items():
             kept.setdefault(name, []).append(values)
         for batch in draw(model, stretch, rows, options):

@@ -12,13 +12,26 @@ from numpy.typing import NDArray
 
 from maquette.core.errors import ConditionError, TrustError
 from maquette.core.settings import from_json
-from maquette.engine.load import load
-from maquette.engine.sample import MICRO, software, vouched
+from maquette.core.spec import DataSpec
+from maquette.engine.load import load, rebuild_within
+from maquette.engine.sample import software, vouched
+from maquette.families.family import Family
 from maquette.store.run import Run
 from maquette.trust.manifest import Manifest
 from maquette.trust.origin import Generated
 
 MOST_BATCH = 4096
+
+
+def form_of(run: Run, manifest: Manifest) -> DataSpec:
+    """The form of what the run's model makes with the dials of the manifest, and what it can be given for it."""
+    with torch.device("meta"):
+        model = rebuild_within(run.facts.get("model_recipe"), run.path)
+    return model.made(_options(model, run, manifest))
+
+
+def _options(model: Family, run: Run, manifest: Manifest) -> Any:
+    return from_json(model.Options, manifest.dials, what=f"the dials of {run.facts.get('family')}")
 
 
 def again(
@@ -28,22 +41,24 @@ def again(
     if manifest.seed is None:
         raise TrustError("its manifest names no seed, so it cannot be made again")
     model = load(run, device=device)
-    spec, family = model.spec, str(run.facts.get("family"))
+    family = str(run.facts.get("family"))
     if manifest.family and manifest.family != family:
         raise TrustError(
             f"the image was made by a model of the family {manifest.family}, and this one is {family}",
             where=run.path, do="give the run that made it",
         )  # fmt: skip
-    options: Any = from_json(model.Options, manifest.dials, what=f"the dials of {family}")
-    rows = {}
+    options = _options(model, run, manifest)
+    spec, rows = model.made(options), {}
     for condition in spec.conditions:
+        if condition not in model.spec.conditions and condition.name not in {*given, *manifest.conditions}:
+            continue  # it was left out
         value = given.get(condition.name, manifest.conditions.get(condition.name))
         if condition.name not in given and isinstance(value, str) and value.startswith("sha256:"):
             raise ConditionError(
                 f"the image was made from another one ({condition.name})", do=f"give --image {condition.name}=FILE"
             )
         rows[condition.name] = condition.encode(value, spec.height, spec.width)[None]
-    batch = manifest.batch if 0 < manifest.batch <= MOST_BATCH else MICRO
+    batch = manifest.batch if 0 < manifest.batch <= MOST_BATCH else model.together
     with _threads(manifest.software.get("threads", "")):
         (made,) = next(vouched(model, str(run.facts["model"]), [manifest.seed], rows, options, micro=batch))
         return made, software(model)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,17 +16,19 @@ from maquette.families.family import Family, Samples
 from maquette.nn.pixels import condition_tensors, from_tensor
 from maquette.trust.origin import Generated, take_stamp
 
-MICRO = 16
-"""Images a pass. Always full (padded), so that an image's pixels do not depend on how many were asked for."""
 Rows = Mapping[str, NDArray[Any]]
 _stamp = take_stamp()
 """Says that a model made a picture. Nobody else has it, so nothing else can be signed as generated."""
 
 
 def draw(
-    family: Family, seeds: Sequence[int], conditions: Rows, options: Any = None, *, micro: int = MICRO
+    family: Family, seeds: Sequence[int], conditions: Rows, options: Any = None, *, micro: int | None = None
 ) -> Iterator[NDArray[Any]]:
-    """Images N H W C in the order of the seeds, a pass at a time. Row k of the conditions belongs to seed k."""
+    """Images N H W C in the order of the seeds, a pass at a time. Row k of the conditions belongs to seed k.
+
+    Passes are always full (padded), so that an image's pixels do not depend on how many were asked for; `micro` is how
+    many images one holds, as the family says when left out.
+    """
     for _, images in draw_steps(family, seeds, conditions, options, micro=micro, only_last=True):
         yield images
 
@@ -37,20 +39,22 @@ def draw_steps(
     conditions: Rows,
     options: Any = None,
     *,
-    micro: int = MICRO,
+    micro: int | None = None,
     only_last: bool = False,
 ) -> Iterator[tuple[int, NDArray[Any]]]:
     """As `draw`, but with the images as they form: (index of the first seed, images), the last of a pass the result."""
     if not isinstance(family, Samples):
         raise UsageError(f"the family {type(family).__name__.lower()} does not make images from seeds")
     options = family.Options() if options is None else options
+    micro = micro or family.together
+    asked = family.made(options).conditions
     device = next(family.parameters()).device
     for start in range(0, len(seeds), micro):
         chosen = list(seeds[start : start + micro])
         count = len(chosen)
         padded = chosen + [chosen[-1]] * (micro - count)
         rows = {name: _pad(values[start : start + micro], micro) for name, values in conditions.items()}
-        tensors = condition_tensors(family.spec.conditions, rows)
+        tensors = condition_tensors(asked, rows)
         tensors = {name: value.to(device) for name, value in tensors.items()}
         images = None
         with torch.inference_mode():
@@ -64,10 +68,12 @@ def draw_steps(
 
 
 def vouched(
-    family: Family, model: str, seeds: Sequence[int], conditions: Rows, options: Any = None, *, micro: int = MICRO
+    family: Family, model: str, seeds: Sequence[int], conditions: Rows, options: Any = None, *, micro: int | None = None
 ) -> Iterator[list[Generated]]:
     """As `draw`, each image with the proof that the model of this digest made it."""
-    guided = any(spec.kind not in FLAT for spec in family.spec.conditions)  # pixels that somebody gave went in
+    # Pixels that somebody gave went in.
+    form = family.made(family.Options() if options is None else options)
+    guided = any(spec.kind not in FLAT for spec in form.conditions if spec.name in conditions)
     done = 0
     for images in draw(family, seeds, conditions, options, micro=micro):
         chosen = seeds[done : done + len(images)]
@@ -100,11 +106,14 @@ def wishes(
     given: Mapping[str, Any],
     seeds: Sequence[int],
     size: tuple[int, int],
+    optional: Collection[str] = (),
 ) -> dict[str, NDArray[Any]]:
     """What each seed's image is to be: what was given, and for the rest a row of the training data chosen by the seed.
 
-    `given` holds one value for all images by name of condition; `table` holds encoded rows kept from training.
+    `given` holds one value for all images by name of condition; `table` holds encoded rows kept from training. What is
+    `optional` and not given is left out.
     """
+    specs = [spec for spec in specs if spec.name in given or spec.name not in optional]
     by_name = {spec.name: spec for spec in specs}
     for name in given:
         if name not in by_name:

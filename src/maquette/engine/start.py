@@ -112,9 +112,12 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
     conditions, told = given_conditions(dataset, wish)
     spec = dataclasses.replace(dataset.spec, tile=wish.tile, conditions=conditions)
     loader = Loader(dataset, "train", [condition.name for condition in conditions], wish.seed)
-    if len(loader) < 2:
-        what = f"there is only {len(loader)} image to learn from"
-        raise UsageError(what, where=dataset.path, do="add images to the dataset")
+    least = REGISTRY.get(wish.family).least
+    if len(loader) < least:
+        what = (
+            f"there is only {len(loader)} image to learn from" if len(loader) == 1 else f"{len(loader)} images are few"
+        )
+        raise UsageError(what, where=dataset.path, do=f"the family {wish.family} needs {least} or more: add images")
     device = best_device() if wish.device == "auto" else check_device(wish.device)
     plan = Plan(images=wish.images or 1, seed=wish.seed, device=device, threads=torch.get_num_threads())
     parts, part_recipes = _parts(wish, spec)

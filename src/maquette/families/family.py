@@ -51,6 +51,10 @@ class Family(nn.Module):
     """Prefixes of the parameters whose running average is kept; what only training needs can be left out."""
     phases: tuple[Phase, ...] = (Phase(name="fit"),)
     """May be replaced in __init__ by one that depends on the config."""
+    least: ClassVar[int] = 2
+    """Fewer images than this teach it nothing."""
+    together: ClassVar[int] = 16
+    """Images a pass when sampling: passes are always full, so that an image does not depend on how many are made."""
 
     def __init__(self, config: Any, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
         super().__init__()
@@ -72,6 +76,13 @@ class Family(nn.Module):
 
     def observe(self, statistics: Mapping[str, float]) -> None:
         """Adapt own state to a step's statistics (averaged over processes). Keep such state in buffers."""
+
+    def made(self, options: Any) -> DataSpec:
+        """The form of what it makes with these dials, and all that it can be given for it: the data's, usually.
+
+        Images and maps that it can be given beyond the data's conditions may be left out.
+        """
+        return self.spec
 
     def settle(self, batches: Iterable[Batch]) -> None:
         """Called on an averaged copy before it samples: recompute what averaging spoils (batch statistics)."""

@@ -16,7 +16,7 @@ from maquette.core.image import Mode, depth, dtype
 
 def to_tensor(images: NDArray[Any], mode: Mode) -> Tensor:
     """Images N H W C of whole numbers as floats N C H W in [-1, 1]; RGBA is premultiplied."""
-    values = torch.from_numpy(np.ascontiguousarray(np.moveaxis(images, -1, 1)))
+    values = torch.from_numpy(np.require(np.moveaxis(images, -1, 1), requirements=["C", "W"]))
     values = values.to(torch.int32).float() if mode == "grey16" else values.float()
     values.mul_(2.0 / depth(mode)).sub_(1.0)
     return premultiply(values) if mode == "rgba" else values

@@ -51,7 +51,7 @@ def replay(request: Replay, workspace: Workspace) -> Iterator[Event]:
     if report["status"] != "intact":
         yield Warning(text=f"{path.name} is {report['status']}: {report['words']}")
     run = Run.open(workspace.run_path(request.model))
-    made, now = again(run, manifest, _given(request, run), request.device)
+    made, now = again(run, manifest, _given(request, run, manifest), request.device)
     reasons = _before(manifest, run)
     for edit in edits:
         yield Note(text=f"refined as it was: {', '.join(str(step.get('op', step)) for step in edit.refinements)}")
@@ -121,14 +121,14 @@ _NAMES = {
 }  # fmt: skip
 
 
-def _given(request: Replay, run: Run) -> dict[str, NDArray[Any]]:
-    from maquette.core.spec import DataSpec
+def _given(request: Replay, run: Run, manifest: Manifest) -> dict[str, NDArray[Any]]:
     from maquette.data.decode import Decoder, Task
     from maquette.data.shape import Form
+    from maquette.engine.replay import form_of
 
     if not request.given:
         return {}
-    spec = DataSpec.from_json(run.facts["model_recipe"]["spec"])
+    spec = form_of(run, manifest)
     found: dict[str, NDArray[Any]] = {}
     for word in request.given:
         name, sign, file = word.partition("=")

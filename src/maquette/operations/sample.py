@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from maquette.trust.signing import Source
 
 MOST = 10_000_000
+SHEET = 3 * 64 * 512**2
+"""Numbers of which a sheet is made at most: 64 colour images of 512 pixels."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +87,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     from maquette.core.settings import from_json, to_json
     from maquette.engine.load import load
     from maquette.engine.refined import of_one_size
-    from maquette.engine.sample import MICRO, software, vouched, wishes
+    from maquette.engine.sample import software, vouched, wishes
     from maquette.engine.table import condition_table
     from maquette.store.run import Run
     from maquette.trust.press import Press
@@ -93,8 +95,10 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     run = Run.open(workspace.run_path(request.run))
     model = load(run, device=request.device)
     options: Any = from_json(model.Options, request.dials, what=f"the dials of {run.facts.get('family')}")
-    given = _given(request, model.spec)
+    form = model.made(options)
+    given = _given(request, form)
     table = condition_table(run, model.spec)
+    optional = {c.name for c in form.conditions if c not in model.spec.conditions}
     to = Path(request.to).expanduser() if request.to else workspace.images / run.path.name
     seeds = range(request.seed, request.seed + request.count)
     if seeds[-1] >= SEED_LIMIT:
@@ -103,13 +107,12 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         workspace.home, format=request.format, sign=request.sign == "on", maker=request.maker,
         watermark=request.watermark,
     )  # fmt: skip
-    source, digests = _sources(request, model.spec)
+    source, digests = _sources(request, form)
     shared = {
-        "family": str(run.facts.get("family")), "software": software(model), "dials": to_json(options), "batch": MICRO,
-        "tile": model.spec.tile,
-        **_data_facts(run.facts),
+        "family": str(run.facts.get("family")), "software": software(model), "dials": to_json(options),
+        "batch": model.together, "tile": form.tile, **_data_facts(run.facts),
     }  # fmt: skip
-    refiner = _refiner(request, press, workspace, model.spec) if request.refine else None
+    refiner = _refiner(request, press, workspace, form) if request.refine else None
     began = time.perf_counter()
     paths: list[Path] = []
     noted: list[dict[str, Any]] = []
@@ -118,12 +121,12 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     while len(paths) < len(seeds):
         # A stretch at a time, so that memory does not grow with the count.
         stretch = seeds[len(paths) : len(paths) + 1024]
-        rows = wishes(model.spec.conditions, table, given, stretch, (model.spec.height, model.spec.width))
+        rows = wishes(form.conditions, table, given, stretch, (form.height, form.width), optional)
         done = 0
         for batch in vouched(model, str(run.facts["model"]), stretch, rows, options):
             for made in batch:
                 path = to / f"seed-{made.seed:08d}{FORMATS[request.format][1]}"
-                asked = {s.name: s.describe(rows[s.name][done]) for s in model.spec.conditions} | digests
+                asked = {s.name: s.describe(rows[s.name][done]) for s in form.conditions if s.name in rows} | digests
                 picture = made.picture
                 if refiner is None:
                     manifest = press.generated(path, made, {**shared, "conditions": asked}, source)
@@ -135,7 +138,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
                 records[path.name] = json.dumps(record, ensure_ascii=False)
                 noted.append({"run": str(run.path), "seed": made.seed, "manifest": manifest.digest, "mark": mark})
                 paths.append(path)
-                if len(first) < 64:
+                if len(first) < 64 and (len(first) + 1) * picture.size <= SHEET:
                     first.append(picture)
                 done += 1
             spent = time.perf_counter() - began
@@ -145,7 +148,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
             )  # fmt: skip
     facts = {"run": str(run.path), "model": run.facts.get("model"), "dials": to_json(options), "given": _words(given)}
     _write_records(to, records, facts)
-    if request.sheet:
+    if request.sheet and first:
         first = of_one_size(first)
         scale = max(1, 96 // max(first[0].shape))
         path = to / "sheet.png"

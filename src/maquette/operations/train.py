@@ -32,7 +32,8 @@ TELL_EVERY = 0.5
 """Seconds between two progress events."""
 LOOK_EVERY = 1.0
 """Seconds between two looks for a request to pause."""
-SHEET = 64
+SHEET, FEWEST, PIXELS = 64, 4, 2**20
+"""Images on a sheet at most and at least, and about how many pixels they have together."""
 SHEET_SHARE = JUDGE_SHARE = CHOICE_SHARE = 0.04
 """The shares of the time that may go into sheets, judging, and the choice at the end; what would go beyond is left out
 (it changes no numbers)."""
@@ -233,7 +234,7 @@ def _sheet(session: Session, model: Family, images: int, hurry: Callable[[], boo
     if not isinstance(model, Samples):
         return
     spec = model.spec
-    seeds = range(SHEET)
+    seeds = range(max(FEWEST, min(SHEET, PIXELS // (spec.height * spec.width))))
     conditions = examples(spec.conditions, condition_table(session.run, spec), len(seeds))
     pictures: list[NDArray[Any]] = []
     for batch in draw(model, seeds, conditions):
@@ -241,7 +242,7 @@ def _sheet(session: Session, model: Family, images: int, hurry: Callable[[], boo
         if hurry():
             return
     path = session.run.samples / f"{images:012d}.png"
-    save(sheet(pictures, columns=8, scale=2 if spec.width <= 48 else 1), path)
+    save(sheet(pictures, columns=min(8, round(len(pictures) ** 0.5)), scale=2 if spec.width <= 48 else 1), path)
     yield Made(path=str(path), what="sheet")
 
 
