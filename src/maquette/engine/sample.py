@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from maquette.core.condition import FLAT, ConditionSpec
 from maquette.core.errors import ConditionError, UsageError, nearest
+from maquette.core.image import convert, mode_of
 from maquette.core.noise import Noise, uniform
 from maquette.families.family import Family, Samples
 from maquette.nn.pixels import condition_tensors, from_tensor
@@ -152,3 +153,20 @@ def examples(specs: Sequence[ConditionSpec], table: Rows, count: int) -> dict[st
         turn = np.arange(count) - np.searchsorted(share, share)
         rows = np.array([by_label[s][t % len(by_label[s])] for s, t in zip(share, turn, strict=True)])
     return {spec.name: np.asarray(table[spec.name])[rows] for spec in specs}
+
+
+def beside(pictures: Sequence[NDArray[Any]], rows: Rows, specs: Sequence[ConditionSpec]) -> list[NDArray[Any]]:
+    """Pictures for a sheet: each behind the image or map that it was made from, where there is one."""
+    shown = next((spec for spec in specs if spec.kind in ("image", "map") and spec.name in rows), None)
+    if shown is None or not pictures:
+        return list(pictures)
+    mode = mode_of(pictures[0])
+    given = [
+        convert(row if shown.kind == "image" else _painted(row, len(shown.classes)), mode) for row in rows[shown.name]
+    ]
+    return [tile for pair in zip(given, pictures, strict=False) for tile in pair]
+
+
+def _painted(map_: NDArray[Any], classes: int) -> NDArray[np.uint8]:
+    """A map of classes in shades of grey."""
+    return (map_[..., None].astype(np.float64) * (255 / max(1, classes - 1))).round().astype(np.uint8)

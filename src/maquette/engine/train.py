@@ -69,7 +69,7 @@ class _Session:
     def __init__(self, trainer: Trainer, run: Run, name: str, every: float) -> None:
         self.trainer, self.run, self.name, self.every = trainer, run, name, every
         self.told: list[str] = []
-        keep_table(run, trainer.loader, trainer.family.spec)
+        keep_table(run, trainer.loader, trainer.family)
         state = run.restore()
         self.warned = list(run.damaged)
         self.clock = Clock(float(state.facts["seconds"]) if state else 0.0, trainer.images)

@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from maquette.core.condition import FLAT
 from maquette.core.errors import MaquetteError
 from maquette.core.files import write_bytes
 from maquette.data.dataset import Dataset
@@ -98,7 +99,7 @@ class Watch:
     @classmethod
     def of(cls, run: Run, dataset: Dataset, model: Family) -> Watch | None:
         """A watch, or None where nothing can be judged: models that draw no images from seeds alone, few images."""
-        flat = all(condition.kind in ("label", "text", "number") for condition in model.spec.conditions)
+        flat = all(condition.kind in FLAT for condition in model.made(model.Options()).conditions)
         if not isinstance(model, Samples) or not flat or len(dataset.indices("train")) < FEWEST:
             return None
         try:

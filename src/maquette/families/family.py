@@ -84,6 +84,10 @@ class Family(nn.Module):
         """
         return self.spec
 
+    def derive(self, images: Tensor) -> Conditions:
+        """What it makes of images to learn from them: examples of what it can be given beyond the data's conditions."""
+        return {}
+
     def settle(self, batches: Iterable[Batch]) -> None:
         """Called on an averaged copy before it samples: recompute what averaging spoils (batch statistics)."""
 

@@ -153,17 +153,15 @@ def draw(request: Evaluate, run: Run, dataset: Dataset) -> Iterator[Event | Made
     from maquette.engine.table import condition_table
 
     model = load(run, device=request.device)
-    if (model.spec.width, model.spec.height, model.spec.mode) != (
-        dataset.spec.width, dataset.spec.height, dataset.spec.mode,
-    ):  # fmt: skip
-        spec, other = model.spec, dataset.spec
+    options: Any = from_json(model.Options, request.dials, what=f"the dials of {run.facts.get('family')}")
+    form, other = model.made(options), dataset.spec
+    if (form.width, form.height, form.mode) != (other.width, other.height, other.mode):
         raise DataError(
-            f"the run makes {spec.width}x{spec.height} {spec.mode}, the dataset holds "
+            f"the run makes {form.width}x{form.height} {form.mode}, the dataset holds "
             f"{other.width}x{other.height} {other.mode}", where=dataset.path, do="give a dataset of the same form",
         )  # fmt: skip
     if request.seed + request.count > SEED_LIMIT:
         raise UsageError("the last seed would be too large", do=f"the largest is {SEED_LIMIT - 1}")
-    options: Any = from_json(model.Options, request.dials, what=f"the dials of {run.facts.get('family')}")
     known = dataset.digest == (run.facts.get("dataset") or {}).get("digest")
     if not known:
         yield Warning(text="the run learned from another dataset than the one it is compared with")

@@ -227,22 +227,25 @@ def _progress(step: Step) -> Progress:
 def _sheet(session: Session, model: Family, images: int, hurry: Callable[[], bool]) -> Iterator[Event]:
     """A sheet of samples of fixed seeds, so that one sees the model learn. Given up when there is no time for it."""
     from maquette.core.image import save, sheet
-    from maquette.engine.sample import draw, examples
+    from maquette.engine.sample import beside, draw, examples
     from maquette.engine.table import condition_table
     from maquette.families.family import Samples
 
     if not isinstance(model, Samples):
         return
-    spec = model.spec
-    seeds = range(max(FEWEST, min(SHEET, PIXELS // (spec.height * spec.width))))
-    conditions = examples(spec.conditions, condition_table(session.run, spec), len(seeds))
+    form = model.made(model.Options())
+    optional = {c.name for c in form.conditions if c not in model.spec.conditions}
+    seeds = range(max(FEWEST, min(SHEET, PIXELS // (form.height * form.width))))
+    table = condition_table(session.run, form, optional)
+    conditions = examples([c for c in form.conditions if c.name in table], table, len(seeds))
     pictures: list[NDArray[Any]] = []
     for batch in draw(model, seeds, conditions):
         pictures += list(batch)
         if hurry():
             return
+    pictures = beside(pictures, conditions, form.conditions)
     path = session.run.samples / f"{images:012d}.png"
-    save(sheet(pictures, columns=min(8, round(len(pictures) ** 0.5)), scale=2 if spec.width <= 48 else 1), path)
+    save(sheet(pictures, columns=min(8, 2 * round(len(pictures) ** 0.5 / 2)), scale=2 if form.width <= 48 else 1), path)
     yield Made(path=str(path), what="sheet")
 
 
