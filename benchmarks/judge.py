@@ -23,6 +23,8 @@ from maquette.data.dataset import Dataset
 from maquette.features import REGISTRY, extract
 from maquette.features.extractor import stack
 from maquette.features.space import Space
+from maquette.features.views import view
+from maquette.judge.evidence import VIEWED, VIEWS
 from maquette.judge.looks import looks
 from maquette.judge.metric import Part, Sides, Unmeasured, all_metrics
 
@@ -96,7 +98,8 @@ def measure(path, count, features):
     extractor = REGISTRY.get(features)(real[:4000])
     see = lambda images: stack(list(extract(extractor, images)))  # noqa: E731
     raw = see(real)
-    space = Space.fit(raw)
+    changes = [see(view(real[:VIEWED], which=which)) - raw[:VIEWED] for which in range(VIEWS)]
+    space = Space.fit(raw, changes=np.concatenate(changes))
     train_part = Part(space(raw), looks(real))
     images = dataset.images(chosen)
 

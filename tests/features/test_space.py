@@ -33,12 +33,39 @@ def test_scale_and_shift_of_the_features_do_not_matter():
     np.testing.assert_allclose(
         np.abs(Space.fit(values)(values)), np.abs(Space.fit(values * factor + 3)(values * factor + 3)), atol=1e-6
     )
+    changes = 0.2 * rows(200, seed=1)
+    one, two = Space.fit(values, changes=changes), Space.fit(values * factor + 3, changes=changes * factor)
+    np.testing.assert_allclose(np.abs(one(values)), np.abs(two(values * factor + 3)), atol=1e-5)
 
 
 def test_a_feature_that_never_varies_adds_nothing():
     values = rows(300)
     padded = np.concatenate([values, np.full((300, 4), 7.0)], axis=1)
     np.testing.assert_allclose(Space.fit(values)(values), Space.fit(padded)(padded), atol=1e-8)
+
+
+def test_what_changes_do_is_weighed_down_and_what_tells_images_apart_is_not():
+    generator = np.random.default_rng(3)
+    values = generator.normal(size=(1500, 12))
+    values[:, 6:] = generator.normal(size=(1500, 6)) @ np.diag([3, 2, 2, 1, 1, 1])
+    changes = 0.05 * generator.normal(size=(800, 12))
+    changes[:, :4] += 3 * generator.normal(size=(800, 4))  # four features that a view changes as much as another image
+    plain, wise = Space.fit(values, 6), Space.fit(values, 6, changes=changes)
+    spoilt = values + np.array([1.0] * 4 + [0.0] * 8)
+    other = values + np.array([0.0] * 4 + [1.0] * 8)
+    moved = lambda space, rows: np.linalg.norm(space(rows).mean(0) - space(values).mean(0))  # noqa: E731
+    assert moved(wise, spoilt) < 0.25 * moved(plain, spoilt)
+    assert moved(wise, other) > 3 * moved(wise, spoilt)
+    np.testing.assert_allclose(wise(values).std(0), 1, atol=0.05)
+
+
+def test_changes_of_features_that_never_vary_add_nothing():
+    values, changes = rows(300), 0.3 * rows(100, seed=1)
+    padded = np.concatenate([values, np.full((300, 4), 7.0)], axis=1)
+    still = np.concatenate([changes, np.zeros((100, 4))], axis=1)
+    np.testing.assert_allclose(
+        Space.fit(values, changes=changes)(values), Space.fit(padded, changes=still)(padded), atol=1e-6
+    )
 
 
 def test_too_few_and_all_equal_are_said():

@@ -227,7 +227,7 @@ class Known:
     @classmethod
     def make(cls):
         dataset = type("D", (), {"spec": type("S", (), {"conditions": (LABEL,)})()})()
-        anchors = {"held-out": part(500, 3), "noised": part(400, 4, shift=2.0)}
+        anchors = {"held-out": part(500, 3), "noised": part(400, 4, shift=0.8)}
         return cls(part(800, 1), part(500, 3), anchors, dataset, Space.fit(part(100, 1).rows))
 
 

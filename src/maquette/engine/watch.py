@@ -14,6 +14,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,8 @@ from maquette.families.family import Family, Samples
 from maquette.features import REGISTRY
 from maquette.features.extractor import Features, Pictures, extract, stack
 from maquette.features.space import Rows, Space
-from maquette.judge.evidence import Chosen, pick
+from maquette.features.views import view
+from maquette.judge.evidence import VIEWS, Changed, Chosen, pick
 from maquette.judge.interval import Estimate, jackknife
 from maquette.judge.metrics.fidelity import kernel_distances
 from maquette.judge.metrics.variety import usual_distance, vendi
@@ -45,7 +47,7 @@ COUNT = 256
 """Images drawn at each point."""
 CHOICE = 512
 """Images drawn of each candidate when the model is chosen at the end."""
-REAL = 2_000
+REAL, VIEWED = 2_000, 500
 FEWEST = 100
 """Fewer images than this, held out and learned from, judge nothing."""
 SEED = 2_000_000
@@ -84,7 +86,9 @@ class Watch:
         extractor = REGISTRY.get("scattering")(dataset.images(by[:1]))
         self.extractor = extractor
         learned = pick(train, REAL, seed=7)
-        self.space = Space.fit(self._extract(Chosen(dataset, learned)))
+        rows, some = self._extract(Chosen(dataset, learned)), Chosen(dataset, learned[:VIEWED])
+        changes = [self._extract(Changed(some, partial(view, which=k))) - rows[: len(some)] for k in range(VIEWS)]
+        self.space = Space.fit(rows, changes=np.concatenate(changes))
         self.real: Rows = self.space(self._extract(Chosen(dataset, by)))
         some = self.real[np.linspace(0, len(self.real) - 1, min(COUNT, len(self.real))).astype(int)]
         self._reach = usual_distance(some) / 2

@@ -1,4 +1,9 @@
-"""A space of likeness: features brought to one scale, along the directions in which the real images vary most."""
+"""A space of likeness: features brought to one scale, along the directions that say most about what images show.
+
+Without anything else these are the directions in which the real images vary most. Where it is known how features change
+when the same picture is taken differently (`views.view`), they are those in which images differ most for what such
+changes move them: what Fisher's discriminant does with labels, done with every image as a label of its own.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +20,10 @@ WIDTH = 64
 SOFTNESS = 0.1
 """Directions much weaker than this share of the strongest are not blown up to its scale."""
 FEWEST = 20
+STEADY = 1.0
+"""Of the mean effect of a change, added to every direction's: what no view happens to show is not taken for steady."""
+FAINT = 1e-3
+"""Directions that tell images apart by less than this share of what the best one does are not blown up to its scale."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +47,10 @@ class Space:
         return self.directions is None
 
     @classmethod
-    def fit(cls, features: NDArray[np.floating], width: int = WIDTH) -> Space:
-        """Fit on rows of features of real images."""
+    def fit(
+        cls, features: NDArray[np.floating], width: int = WIDTH, *, changes: NDArray[np.floating] | None = None
+    ) -> Space:
+        """Fit on rows of features of real images; `changes` are rows of what views of images add to their features."""
         if len(features) < FEWEST:
             raise DataError(f"{len(features)} images are too few to measure likeness by", do=f"give at least {FEWEST}")
         rows = np.asarray(features, np.float64)
@@ -47,13 +58,18 @@ class Space:
         # A feature that hardly varies says nothing, and dividing by its spread would make noise of it.
         scale = np.where(spread > 1e-6 * max(spread.max(), 1e-12), spread, np.inf)
         normal = (rows - mean) / scale
-        values, vectors = np.linalg.eigh(normal.T @ normal / max(1, len(rows) - 1))
+        total, root = normal.T @ normal / max(1, len(rows) - 1), np.eye(rows.shape[1])
+        if changes is not None:
+            root = _root(np.asarray(changes, np.float64) / scale, int(np.isfinite(scale).sum()))
+            total = root.T @ total @ root
+        values, vectors = np.linalg.eigh(total)
         kept = min(width, len(rows) // 2, int((values > 1e-9 * max(values[-1], 1e-12)).sum()))
         if kept < 1:
             raise DataError("all these images are alike: there is nothing to measure likeness by")
         values, vectors = values[::-1][:kept], vectors[:, ::-1][:, :kept]
         signs = np.sign(vectors[np.abs(vectors).argmax(0), np.arange(kept)])
-        return cls(mean, scale, vectors * signs / np.sqrt(values + SOFTNESS * values[0]))
+        soft = SOFTNESS if changes is None else FAINT
+        return cls(mean, scale, root @ (vectors * signs) / np.sqrt(values + soft * values[0]))
 
     @property
     def width(self) -> int:
@@ -75,3 +91,11 @@ class Space:
             for start in range(0, len(features), 4096)
         ]
         return np.concatenate(blocks) if blocks else np.zeros((0, self.width))
+
+
+def _root(changes: NDArray[np.float64], varying: int) -> NDArray[np.float64]:
+    """Features x features: what brings the effect of changes to one in every direction."""
+    within = changes.T @ changes / max(1, len(changes))
+    within += (STEADY * np.trace(within) / max(1, varying) + 1e-9) * np.eye(len(within))
+    root: NDArray[np.float64] = np.linalg.inv(np.linalg.cholesky(within)).T
+    return root

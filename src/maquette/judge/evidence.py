@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,8 @@ from maquette.data.dataset import Dataset
 from maquette.features.cache import Cache
 from maquette.features.extractor import Extractor, Features, Pictures, extract, stack
 from maquette.features.space import Space
+from maquette.features.views import VERSION as VIEW_VERSION
+from maquette.features.views import view
 from maquette.judge.looks import looks
 from maquette.judge.metric import Part
 from maquette.store.digest import bytes_digest
@@ -25,6 +28,8 @@ LOOKS = 5_000
 """Images whose pixels are looked at, at most."""
 ANCHORS = 2_000
 """Images of each anchor, at most."""
+VIEWS, VIEWED = 2, 1_500
+"""Views of how many training images say which directions of the features are steady."""
 FIT = 10_000
 """Real images that the space of likeness is fitted on, at most."""
 
@@ -182,7 +187,21 @@ def refer(
         train_rows, held_rows = (rows, held_rows) if what == "training images" else (train_rows, rows)
     assert train_rows is not None
     whole = bool(getattr(extractor, "whole", False))
-    space = Space.whole(train_rows) if whole else Space.fit(train_rows[pick(np.arange(len(train_rows)), FIT, seed=2)])
+    if whole:
+        space = Space.whole(train_rows)
+    else:
+        changes: list[Features] = []
+        some = pick(np.arange(len(train)), VIEWED, seed=4)
+        for which in range(VIEWS):
+            viewed = Changed(Chosen(dataset, train[some]), partial(view, which=which))
+            key = {**Chosen(dataset, train[some]).key(), "as": f"{VIEW_VERSION}, {which}"}
+            for step in look(extractor, viewed, "views of training images", cache, key):
+                if isinstance(step, Looking):
+                    yield step
+                else:
+                    changes.append(step - train_rows[some])
+        fitted = train_rows[pick(np.arange(len(train_rows)), FIT, seed=2)]
+        space = Space.fit(fitted, changes=np.concatenate(changes))
     reference = Reference(
         dataset, extractor, space, part(space, train_rows, Chosen(dataset, train), dataset.conditions(train)), train,
         None if held_rows is None else part(space, held_rows, Chosen(dataset, held), dataset.conditions(held)), held,

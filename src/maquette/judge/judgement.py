@@ -115,13 +115,14 @@ def by_label(real: Part, made: Part, specs: tuple[ConditionSpec, ...]) -> dict[s
 
 
 GRADES = (
-    (2.0, "very good", "as a whole hardly to be told from real images"),
-    (6.0, "good", "near the real images, with a difference that can be measured"),
-    (20.0, "fair", "plainly related to the real images and plainly different"),
-    (60.0, "weak", "some of what makes the real images is there"),
-    (np.inf, "poor", "nearer to noise or blur than to the real images"),
+    (0.05, "very good", "as a whole hardly to be told from real images"),
+    (0.25, "good", "near the real images, with a difference that can be measured"),
+    (0.8, "fair", "plainly related to the real images and plainly different"),
+    (2.5, "weak", "some of what makes the real images is there"),
+    (np.inf, "poor", "little of what makes the real images is there"),
 )
-"""Grades by the share of the way (in per cent) from held-out images to images with a tenth of noise."""
+"""Grades by the distance beyond held-out images, in units of what blurring or a tenth of noise does to real ones."""
+UNIT = ("blurred", "noised")
 
 
 @dataclass(frozen=True)
@@ -134,20 +135,22 @@ class Grade:
 
 
 def grade(judgement: Judgement) -> Grade:
-    """The distance as a share of the way to images with a tenth of noise, in words; then what stands out."""
+    """The distance beside what blur and noise do to real images, in words; then what stands out."""
     measures = judgement.measures
     headline = measures.get(judgement.headline)
     reasons = list(_reasons(judgement))
     if headline is None:
         return Grade("not graded", "there are too few images for an honest grade", tuple(reasons))
-    noised = headline.anchors.get("noised")
     floor = max(0.0, headline.anchors.get(FLOOR, 0.0))
-    if noised is None or noised <= floor:
+    spoilt = [headline.anchors[name] for name in UNIT if name in headline.anchors]
+    unit = sum(spoilt) / len(spoilt) - floor if spoilt else 0.0
+    if unit <= 0:
         return Grade("not graded", "there is nothing to compare the distance with", tuple(reasons))
-    place = max(0.0, headline.estimate.value - floor) / (noised - floor) * 100
+    place = max(0.0, headline.estimate.value - floor) / unit
     word, sentence = next((word, sentence) for limit, word, sentence in GRADES if place <= limit)
+    times = f"{place:.2f}" if place < 0.995 else f"{place:.1f}"
     return Grade(
-        word, f"{sentence}: {place:.0f} % of the way from real images to images with a tenth of noise", tuple(reasons)
+        word, f"{sentence}: {times} times as far from them as blurred or noised real images are", tuple(reasons)
     )
 
 
