@@ -2,6 +2,7 @@
 
     python benchmarks/safety_data.py            20,000 mutants, all hostile files, 500 planted names (some 20 minutes)
     python benchmarks/safety_data.py --quick    a hundredth of the mutants, a tenth of the names
+    python benchmarks/safety_data.py --only mutants --mutants 4000 --seed 2     a part of them, from another seed
 
 Mutants of more than 200 good files of every kind are ingested from folders, by two worker processes. Each file must
 have an outcome (its images are kept, or it is set aside with a reason), nothing may take longer than ten seconds, no
@@ -90,10 +91,10 @@ def outcomes(folder: Path, to: Path, **settings: Any) -> tuple[Counter[str], Cou
     return kept, aside, longest
 
 
-def mutants(place: Path, count: int) -> tuple[int, list[str], dict[str, Any]]:
+def mutants(place: Path, count: int, seed: int) -> tuple[int, list[str], dict[str, Any]]:
     """Damaged files in batches; DICOM apart from the others, whose names would not be told otherwise."""
     good = seeds.seeds()
-    dice, wrong, slowest, tried, kept_total = random.Random(SEED), [], 0.0, 0, 0
+    dice, wrong, slowest, tried, kept_total = random.Random(seed), [], 0.0, 0, 0
     plain = [name for name in good if not name.startswith("dicom")]
     medical = [name for name in good if name.startswith("dicom")]
     ways = [{"frames": "auto"}, {"frames": "all", "rate": 0.0}, {"frames": "auto", "position": "salient", "crops": 3}]
@@ -104,7 +105,7 @@ def mutants(place: Path, count: int) -> tuple[int, list[str], dict[str, Any]]:
         some = medical if number % 25 == 24 else plain
         size = min(count - tried, 400)
         for k in range(size):
-            content = seeds.mutant(good[some[(tried + k) % len(some)]], good[dice.choice(some)], dice)
+            content = seeds.mutant(good[some[(seed + tried + k) % len(some)]], good[dice.choice(some)], dice)
             (folder / f"m{k:04d}").write_bytes(content)
         (folder / "zz-good").write_bytes(png(number))
         before = sorted(os.listdir(place))
@@ -183,20 +184,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a hundredth of the mutants, a tenth of the names")
     parser.add_argument("--mutants", type=int, help="so many mutants")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--only", choices=("mutants", "hostile", "patients"))
     given = parser.parse_args()
     many = given.mutants or (200 if given.quick else 20_000)
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=HERE, capture_output=True, text=True).stdout
     print(
         f"{datetime.date.today()}  commit {commit.strip() or 'unknown'}  Python {platform.python_version()}"
-        f"  {platform.platform()}  {os.cpu_count()} processors  seed {SEED}"
+        f"  {platform.platform()}  {os.cpu_count()} processors  seed {given.seed}"
     )
     bars = {
-        "mutants: an outcome each": lambda place: mutants(place, many),
+        "mutants: an outcome each": lambda place: mutants(place, many, given.seed),
         "hostile files: all refused": hostile,
         "patients' names: none found": lambda place: patients(place, 50 if given.quick else 500),
     }
     failed = False
     for name, bar in bars.items():
+        if given.only and not name.startswith(given.only):
+            continue
         began = time.monotonic()
         with tempfile.TemporaryDirectory(prefix="maquette-bench-") as folder, Watch() as watch:
             tried, wrong, facts = bar(Path(folder))

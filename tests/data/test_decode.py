@@ -1,10 +1,9 @@
 """Bounded decoding: every file has exactly one outcome, in order, whatever the files do to the workers."""
 
 import io
+import itertools
 import os
 import random
-import threading
-import time
 from pathlib import Path
 
 import numpy as np
@@ -78,13 +77,22 @@ def _slow() -> bytes:
     return b"P3\n6000 6000\n255\n" + b"1 " * (3 * 6000 * 6000)
 
 
+def counted_starts(decoder: Decoder) -> list[int]:
+    """Grows by one with every worker that is started."""
+    starts: list[int] = []
+    for line in decoder._lines:
+        line._start = lambda start=line._start: starts.append(1) or start()  # type: ignore[func-returns-value,misc]
+    return starts
+
+
 def test_a_slow_file_costs_one_file() -> None:
     """A file that takes too long is given up after its time; its neighbours are not."""
-    began = time.monotonic()
-    results = outcomes([png(1), _slow(), png(2)], 1, Limits(seconds=1.0))
+    with Decoder(1, Limits(seconds=1.0)) as decoder:
+        starts = counted_starts(decoder)
+        results = list(decoder.decode(Task(content=content, form=FORM) for content in (png(1), _slow(), png(2))))
     assert [outcome.image is not None for outcome in results] == [True, False, True]
     assert "more than 1 seconds" in results[1].reason
-    assert time.monotonic() - began < 20
+    assert len(starts) == 2  # It is not tried again: one worker until it, one after it.
 
 
 @pytest.mark.skipif(os.uname().sysname != "Linux", reason="only Linux holds a process to its address space")
@@ -98,24 +106,22 @@ def test_a_file_that_needs_too_much_memory() -> None:
 
 
 def test_a_killed_worker_is_replaced() -> None:
-    """Workers that are killed at any moment cost no file: each is tried once more."""
+    """Workers that are killed at any moment cost no file: each is tried once more.
+
+    One is killed whenever so many outcomes have come that whatever was under way at the kill before is long done: a
+    busy machine on which workers start slowly must not look like a file that kills its worker twice.
+    """
     contents: list[bytes | Path] = [png(k % 256) for k in range(6000)]
-    stop = threading.Event()
-
-    def kill(decoder: Decoder) -> None:
-        rng = random.Random(0)
-        while not stop.wait(0.6):
-            decoder._lines[rng.randrange(2)].kill()
-
+    dice, results = random.Random(0), []
     with Decoder(2) as decoder:
-        killer = threading.Thread(target=kill, args=(decoder,))
-        killer.start()
-        try:
-            results = list(decoder.decode(Task(content=content, form=FORM) for content in contents))
-        finally:
-            stop.set()
-            killer.join()
-    assert len(results) == 6000
+        starts = counted_starts(decoder)
+        next_kill = 100
+        for outcome in decoder.decode(Task(content=content, form=FORM) for content in contents):
+            results.append(outcome)
+            if len(results) == next_kill:
+                decoder._lines[dice.randrange(2)].kill()
+                next_kill += 800 + dice.randrange(200)  # At most 5 messages of 128 files are under way.
+    assert len(results) == 6000 and len(starts) >= 5
     wrong = [k for k, outcome in enumerate(results) if outcome.image is None or outcome.image[0, 0, 0] != k % 256]
     assert wrong == []
 
@@ -148,12 +154,12 @@ def test_workers_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_leaving_early_ends_the_workers() -> None:
     """A caller that stops in the middle waits for nothing and leaves no process behind."""
-    began = time.monotonic()
+    taken = itertools.count()
     with Decoder(2) as decoder:
-        stream = decoder.decode(Task(content=png(1), form=FORM) for _ in range(100_000))
+        stream = decoder.decode(Task(content=png(1), form=FORM) for _ in zip(range(100_000), taken, strict=False))
         assert next(stream).image is not None
         processes = [line._process for line in decoder._lines]
-    assert time.monotonic() - began < 20
+    assert next(taken) < 1000
     assert all(process is None or process.poll() is not None for process in processes)
 
 
@@ -185,9 +191,8 @@ def test_mutated_files() -> None:
         if k % 5 == 0:
             content = content[: int(rng.integers(len(content)))]
         mutants.append(bytes(content))
-    began = time.monotonic()
     results = outcomes(mutants, 2)
-    assert len(results) == 200 and time.monotonic() - began < 60
+    assert len(results) == 200
     for outcome in results:
-        assert (outcome.image is None) == bool(outcome.reason)
+        assert (outcome.image is None) == bool(outcome.reason) and "seconds to decode" not in outcome.reason
         assert outcome.image is None or outcome.image.shape == (16, 16, 3)

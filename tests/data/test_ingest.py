@@ -126,6 +126,28 @@ def test_mixed_modes(tmp_path: Path, modes: list[str], expected: str) -> None:
     assert f"mode {expected}: " in said(events)
 
 
+@pytest.mark.parametrize("late", ["RGBA", "LA", "PA", "tRNS", "gif", "webp", "solid"])
+def test_transparency_that_comes_late(tmp_path: Path, late: str) -> None:
+    """Once colours were seen, files are only asked whether they can be transparent; those that are still decide."""
+    (tmp_path / "in").mkdir()
+    for number in range(40):
+        picture(number).save(tmp_path / "in" / f"{number:02d}.{('png', 'jpg')[number % 2]}")
+    see_through = picture(99, mode="RGBA")
+    see_through.putalpha(255 if late == "solid" else Pillow.linear_gradient("L").resize((20, 20)))
+    if late == "tRNS":
+        picture(99).save(tmp_path / "in" / "zz.png", transparency=picture(99).getpixel((3, 3)))
+    elif late in ("gif", "webp"):
+        see_through.putalpha(see_through.getchannel("A").point(lambda value: 255 * (value > 99)))
+        see_through.save(tmp_path / "in" / f"zz.{late}", lossless=True)
+    elif late == "PA":
+        quantized = picture(99).quantize(16)
+        quantized.save(tmp_path / "in" / "zz.png", transparency=3)
+    else:
+        see_through.convert("RGBA" if late == "solid" else late).save(tmp_path / "in" / "zz.png")
+    data, events = run(tmp_path / "in", tmp_path / "out.mq")
+    assert data.spec.mode == ("rgb" if late == "solid" else "rgba") and len(data) == 41, said(events)
+
+
 @pytest.mark.parametrize("mode", ["grey", "rgb", "rgba", "grey16"])
 def test_a_mode_that_is_given(tmp_path: Path, mode: str) -> None:
     """All files become the mode that was asked for, whatever they are."""

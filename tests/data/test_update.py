@@ -71,18 +71,18 @@ def test_nothing_known_is_decoded_again(tmp_path: Path, monkeypatch: pytest.Monk
     seen: list[Any] = []
     decode = Decoder.decode
 
-    def spied(self: Decoder, tasks: Any) -> Any:
+    def spied(self: Decoder, tasks: Any, **how: Any) -> Any:
         def watched() -> Any:
             for task in tasks:
                 if task is not None:
                     seen.append(task.content)
                 yield task
 
-        return decode(self, watched())
+        return decode(self, watched(), **how)
 
     monkeypatch.setattr(Decoder, "decode", spied)
     run(folder, tmp_path / "out.mq")
-    assert seen == [folder / "77.png"]
+    assert [Path(one) for one in seen] == [folder / "77.png"]
 
 
 def test_adding_other_sources(tmp_path: Path) -> None:

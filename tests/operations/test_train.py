@@ -213,7 +213,7 @@ def test_it_works_beside_the_main_thread_where_no_signal_arrives(command):
     found = []
     thread = threading.Thread(target=lambda: found.extend(command()))
     thread.start()
-    thread.join(60)
+    thread.join()
     assert found[-1].facts["stopped"] == "finished"
 
 

@@ -88,6 +88,14 @@ def test_wishes_in_xmp_are_heard(format):
     assert incoming(encode(picture(), format, **extra)).training == "plus:DataMining DMI-PROHIBITED-AIMLTRAINING"
 
 
+@pytest.mark.parametrize("before", [b"\xff\xff", b"\xff\xfe\x00\x05abc"])
+def test_wishes_in_odd_jpegs_are_heard(before):
+    """Fill bytes and comments before the segment with the wish hide nothing."""
+    content = encode(picture(), "jpeg", xmp=XMP)
+    start = content.index(b"\xff\xe1")
+    assert incoming(content[:start] + before + content[start:]).training
+
+
 def test_how_an_image_came_to_be_is_counted(maker):
     assert incoming(signed(maker, source="digitalCapture")) == Marks(source="digitalCapture", signed=True)
     assert incoming(encode(picture())) == Marks() and Marks().to_json() == {}

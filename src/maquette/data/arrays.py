@@ -9,7 +9,7 @@ import math
 import mmap
 import os
 import weakref
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -22,6 +22,7 @@ from maquette.core.errors import DataError
 _BIG_ROW = 256
 """Bytes of a row from which on rows are read from the file and not through the map."""
 _CHUNK = 4 << 20
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
 
 def damaged(where: Path, what: str) -> DataError:
@@ -114,12 +115,13 @@ class Stream:
         self._digest.update(content)
         self._stream.write(content)
 
-    def write_line(self, value: Mapping[str, Any]) -> int:
-        """Add one line of JSON; returns its length in bytes."""
-        line = (json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
-        self._digest.update(line)
-        self._stream.write(line)
-        return len(line)
+    def write_lines(self, values: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Add lines of JSON; returns their lengths in bytes."""
+        lines = [(_ENCODER.encode(value) + "\n").encode("utf-8", "replace") for value in values]
+        content = b"".join(lines)
+        self._digest.update(content)
+        self._stream.write(content)
+        return [len(line) for line in lines]
 
     def flush(self) -> None:
         """Hand everything to the system: from then on a kill of this process takes nothing."""

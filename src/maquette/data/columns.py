@@ -219,7 +219,7 @@ class Columns:
 
     def see(self, said: Mapping[str, Any]) -> None:
         """Take note of one row."""
-        for group in (LABELS, TEXTS):
+        for group in (LABELS, TEXTS) if len(said) > 1 else ():
             beside = [name for name in said if name.lower() in group and said[name] is not None]
             if len(beside) > 1:
                 self._apart.update(beside)

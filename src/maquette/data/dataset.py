@@ -245,16 +245,17 @@ class Writer:
         with self._writing():
             for file, array in arrays.items():
                 self._streams[file].write(array)
-            for item in items:
-                self._streams["offsets.npy"].write(np.array(self._offset, np.int64))
-                self._offset += self._streams["items.jsonl"].write_line(item)
+            lengths = self._streams["items.jsonl"].write_lines(items)
+            ends = self._offset + np.cumsum(lengths, dtype=np.int64)
+            self._streams["offsets.npy"].write(ends - lengths)
+            self._offset = int(ends[-1]) if len(items) else self._offset
             self.count += len(items)
             self._journal.note(self.count, self._offset, self._streams)
 
     def set_aside(self, path: str, reason: str) -> None:
         """Note that something was left out, and why."""
         with self._writing():
-            self._streams["set_aside.jsonl"].write_line({"path": path, "reason": reason})
+            self._streams["set_aside.jsonl"].write_lines([{"path": path, "reason": reason}])
 
     def finish(self, parts: NDArray[np.uint8], groups: NDArray[np.int32], *, spec: DataSpec | None = None) -> Dataset:
         """Write the parts and groups of all images, flush everything to the disk, and give the dataset its name.

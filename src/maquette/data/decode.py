@@ -43,6 +43,8 @@ _CHUNK_FILES = 128
 _CHUNK_BYTES = 8 << 20
 _HOLD_BYTES, _HOLD_PIECES = 4 << 20, 2
 """How much of one chunk's images may wait to be taken."""
+_PIPE_BYTES = 1 << 18
+"""How much may wait in a pipe: a reader waits for Python's lock each time, so each time should bring much."""
 _FILE_SECONDS, _IMAGE_SECONDS = 30.0, 2.0
 """How long a file with many images may take: so long, and so much longer for each image."""
 
@@ -51,7 +53,7 @@ _FILE_SECONDS, _IMAGE_SECONDS = 30.0, 2.0
 class Task:
     """One file to decode: where it lies or what it holds, and the form it is to get."""
 
-    content: bytes | Path
+    content: bytes | str | Path
     form: Form
 
 
@@ -149,13 +151,13 @@ class Decoder:
         for line in self._lines:
             line.end()
 
-    def decode(self, tasks: Iterable[Task | None]) -> Iterator[Outcome]:
-        """The outcomes of each task, in order. Only a few chunks of tasks are taken ahead.
+    def decode(self, tasks: Iterable[Task | None], first: int = 8) -> Iterator[Outcome]:
+        """The outcomes of each task, in order. Only a few chunks of tasks are taken ahead, of `first` files at first.
 
         None stands for a file that needs no decoding: it gets an empty outcome in its place.
         """
         ahead: deque[_Chunk] = deque()
-        chunk, size, most = _Chunk(), 0, 8
+        chunk, size, most = _Chunk(), 0, first
         for task in tasks:
             chunk.tasks.append(task)
             size += len(task.content) if task is not None and isinstance(task.content, bytes) else 0
@@ -165,10 +167,10 @@ class Decoder:
             ahead.append(chunk)
             chunk, size = _Chunk(), 0
             if len(ahead) > 2 * self._count:
-                first = ahead.popleft()
-                yield from first.outcomes()
+                done = ahead.popleft()
+                yield from done.outcomes()
                 # Few large files or many small ones: messages of about equal work.
-                most = min(_CHUNK_FILES, max(1, int(_CHUNK_SECONDS * len(first.tasks) / max(first.seconds, 1e-6))))
+                most = min(_CHUNK_FILES, max(1, int(_CHUNK_SECONDS * len(done.tasks) / max(done.seconds, 1e-6))))
         if chunk.tasks:
             self._waiting.put(chunk)
             ahead.append(chunk)
@@ -334,8 +336,10 @@ class _Line:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             env={**os.environ, **quiet},
+            bufsize=_PIPE_BYTES,
         )
         assert process.stdin and process.stdout
+        widen(process.stdin, process.stdout)
         try:
             self._allow(_START_SECONDS)
             write_message(process.stdin, dataclasses.asdict(self._limits))
@@ -365,6 +369,15 @@ def _outcome(head: dict[str, Any], body: bytes) -> Outcome:
         kept=head.get("kept", {}),
         marks=head.get("marks", {}),
     )
+
+
+def widen(*pipes: IO[bytes]) -> None:
+    """Let more than the usual 64 kB wait in pipes, where the system can."""
+    with contextlib.suppress(ImportError, AttributeError, OSError):
+        import fcntl
+
+        for pipe in pipes:
+            fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
 
 
 def _processors() -> int:

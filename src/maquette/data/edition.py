@@ -184,7 +184,7 @@ def _write_lines(path: Path, lines: Sequence[Mapping[str, Any]]) -> str:
         stream = Stream(path, None)
         try:
             for line in lines:
-                stream.write_line(line)
+                stream.write_lines([line])
             return stream.finish(())
         except BaseException:
             stream.close()

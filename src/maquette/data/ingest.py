@@ -31,10 +31,10 @@ from maquette.data.item import Item
 from maquette.data.origin import ORIGIN
 from maquette.data.parts import Tally, divide
 from maquette.data.plan import Plan, Settings, parse_size
-from maquette.data.previous import Previous, key_of, unfinished
+from maquette.data.previous import Previous, key_of, root_of, unfinished
 from maquette.data.reader import Reader
 from maquette.data.remarks import remarks
-from maquette.data.source import Entry, Source, open_source, peek
+from maquette.data.source import Entry, Source, open_source, stamp_of
 from maquette.data.survey import Labels, Survey
 
 __all__ = ["Settings", "ingest", "parse_size"]
@@ -73,6 +73,7 @@ class _Ingest:
     def __init__(self, sources: Sequence[Source], plan: Plan) -> None:
         self.sources, self.plan, self.settings = sources, plan, plan.settings
         self.survey = Survey(sources, cast(Labels, self.settings.labels))
+        self.roots = [root_of(source.where) for source in sources]
         self.began = self.told = time.monotonic()
         self.reasons: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
@@ -135,15 +136,26 @@ class _Ingest:
     def _choose_mode(self, decoder: Decoder) -> Generator[Event, None, Mode]:
         """The mode that suits a sample of the files."""
         form = replace(self.plan.form("auto"), fit="crop", small="enlarge", crops=1, frames="first", position="centre")
+        glance = replace(form, glance=True)
         each = -(-_SAMPLE // len(self.sources))
         entries = (entry for source in self.sources for entry in source.sample(each))
-        tasks = (Task(content=e.content, form=form) for e in entries if e.content is not None and not e.trouble)
-        seen = Counter(_look(outcome.image) for outcome in decoder.decode(tasks) if outcome.image is not None)
-        count = sum(seen.values())
+        seen: Counter[Mode] = Counter()
+
+        def tasks() -> Iterator[Task]:
+            for entry in entries:
+                if seen["rgba"]:  # Nothing that follows could change it.
+                    return
+                if entry.content is not None and not entry.trouble:
+                    yield Task(content=entry.content, form=glance if seen["rgb"] else form)
+
+        for outcome in decoder.decode(tasks(), first=2):
+            if outcome.image is not None:
+                seen[_look(outcome.image)] += 1
+        count = seen.total()
         if seen["rgba"]:
-            mode, why = "rgba", f"{seen['rgba']} of {count} files looked at are transparent somewhere"
+            mode, why = "rgba", "some files are transparent somewhere"
         elif seen["rgb"] or not count:
-            mode, why = "rgb", f"{seen['rgb']} of {count} files looked at have colours"
+            mode, why = "rgb", f"there are colours, and none of the {count} files looked at is transparent"
         elif seen["grey"]:
             mode, why = "grey", "the files looked at have no colours"
         else:
@@ -164,7 +176,7 @@ class _Ingest:
                 self._set_aside(writer, item)
             else:
                 kept.append(item)
-                digest = hashlib.blake2b(item.images[""].tobytes(), digest_size=8).digest()
+                digest = hashlib.blake2b(np.ascontiguousarray(item.images[""]).data, digest_size=8).digest()
                 self.tally.add(digest, item.part, item.clip, item.kept)
             if len(kept) >= most or (kept and time.monotonic() - written > _PIECE_SECONDS):
                 self._write(writer, kept)
@@ -249,18 +261,20 @@ class _Ingest:
         except Unfit as error:
             item.reason = str(error)
             return item
-        found: dict[str, bytes | Path | None] = {"": entry.content, **self.plan.further(source, entry)}
+        found: dict[str, bytes | str | Path | None] = {"": entry.content, **self.plan.further(source, entry)}
         for column, name in survey.columns.pictures().items():
             value = said.get(column)
             if name not in found:
                 found[name] = source.companion(value) if isinstance(value, str) else value
         for name, content in found.items():
-            if not isinstance(content, (bytes, Path)):
+            if not isinstance(content, (bytes, str, Path)):
                 item.reason = f"it has no {name}" if name else "the row holds no image"
                 return item
-        item.contents = cast("dict[str, bytes | Path]", found)
-        stamp = entry.stamp + "".join(peek(more)[1] for name, more in found.items() if name and isinstance(more, Path))
-        item.key = key_of(source.where, entry.path, stamp)
+        item.contents = cast("dict[str, bytes | str | Path]", found)
+        stamp = entry.stamp + "".join(
+            stamp_of(more) for name, more in found.items() if name and isinstance(more, (str, Path))
+        )
+        item.key = key_of(self.roots[place], entry.path, stamp)
         return item
 
     def _checked(self, item: Item) -> Item:
@@ -290,7 +304,7 @@ class _Ingest:
                 conditions[c.name] = np.stack([c.encode(item.values.get(c.name)) for item in kept])
             if c.kind == "map":
                 self.highest[c.name] = max(self.highest.get(c.name, 0), int(conditions[c.name].max()))
-        origins = np.array([item.origin.item() for item in kept], ORIGIN)
+        origins = np.array([item.origin for item in kept], ORIGIN)
         self.burned += int(np.count_nonzero(origins["traits"] & 128))
         self.said.update(str(item.marks["source"]) for item in kept if item.marks.get("source"))
         pixels = np.stack([item.images[""] for item in kept])

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from maquette.data import origin
@@ -29,11 +29,12 @@ class Item:
     reason: str = ""
     """Why it is set aside, if it is."""
     values: dict[str, Any] = field(default_factory=dict)
-    contents: Mapping[str, bytes | Path] = field(default_factory=dict)
+    contents: Mapping[str, bytes | str | Path] = field(default_factory=dict)
     """What is to be decoded: the image under the name "", further pictures under theirs."""
     images: dict[str, NDArray[Any]] = field(default_factory=dict)
     digest: str = ""
-    origin: NDArray[np.void] = field(default_factory=origin.row)
+    origin: tuple[Any, ...] = origin.NOTHING
+    """One row of `origin.ORIGIN`, as plain values."""
     key: int = 0
     clip: int = 0
     """Images that belong together have the same number, which is not 0."""
@@ -65,19 +66,20 @@ class Item:
         """The item of one image of a file that may hold several; `count` came before it."""
         if outcome.image is None:
             return replace(self, reason=outcome.reason)
-        item = replace(self, images={"": outcome.image})
+        item = copy.copy(self)
+        item.images = {"": outcome.image}
         item._learn(outcome)
         if outcome.frames is not None:
             item.images["frames"] = outcome.frames
         if count or not outcome.last:
             item.clip = (file << 20) + outcome.scene + 1
-            frame = int(item.origin["frame"])
+            frame = int(outcome.facts[3]) if outcome.facts else 0
             item.path = f"{self.path}, frame {frame}" if frame or not count else f"{self.path}, part {count}"
         return item
 
     def _learn(self, outcome: Outcome) -> None:
         self.digest, self.marks = outcome.digest, outcome.marks
-        self.origin = origin.row(outcome.facts, key=self.key, source=self.source)
+        self.origin = origin.values(outcome.facts, key=self.key, source=self.source)
 
     def again(self, previous: Previous, names: list[str]) -> Iterator[Item]:
         """The items that its file became before."""

@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 
 class Trait(enum.IntFlag):
@@ -61,10 +60,16 @@ Facts = Sequence[Any]
 """What a worker says of a file: bytes, width, height, frame, traits, quality, format."""
 
 
-def row(facts: Facts = (), *, key: int = 0, source: int = 0) -> NDArray[np.void]:
-    """One row, of a worker's facts; without them, the row of an image that no file stands behind."""
-    length, width, height, frame, traits, quality, format = facts or (0, 0, 0, 0, 0, 0, "")
-    return np.array((key, length, width, height, frame, source, traits, quality, format), ORIGIN)
+NOTHING = (0, 0, 0, 0, 0, 0, 0, 0, b"")
+"""The values of an image that no file stands behind."""
+
+
+def values(facts: Facts, *, key: int = 0, source: int = 0) -> tuple[Any, ...]:
+    """The values of one row, of a worker's facts; without them, of an image that no file stands behind."""
+    if not facts:
+        return (key, *NOTHING[1:5], source, *NOTHING[6:])
+    length, width, height, frame, traits, quality, format = facts
+    return (key, length, width, height, frame, source, traits, quality, format)
 
 
 def jpeg_quality(tables: Any) -> int:

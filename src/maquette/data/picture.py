@@ -58,6 +58,14 @@ _TURNS = {
     8: Pillow.Transpose.ROTATE_90,
 }  # fmt: skip
 _SIXTEEN = ("I;16", "I;16L", "I;16B", "I;16N")
+# Plain numbers: to unite flags of an enumeration takes longer than to decode a small image.
+_ALPHA, _GREY, _PROFILE, _DEEP = (int(t) for t in (Trait.ALPHA, Trait.GREY, Trait.PROFILE, Trait.DEEP))
+_TURNED, _ANIMATED, _LOSSY, _ENLARGED = (int(t) for t in (Trait.TURNED, Trait.ANIMATED, Trait.LOSSY, Trait.ENLARGED))
+_BY_MODE = {
+    **dict.fromkeys(("1", "L"), _GREY), **dict.fromkeys(("RGBA", "PA", "RGBa"), _ALPHA),
+    **dict.fromkeys(("LA", "La"), _ALPHA | _GREY), **dict.fromkeys(("CMYK", "LAB"), _PROFILE),
+    **dict.fromkeys(("I", *_SIXTEEN), _GREY | _DEEP),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +120,9 @@ def _stills(content: bytes | BinaryIO, form: Form, limits: Limits) -> Iterator[S
             yield Still(picture=picture, facts=facts)
         return
     picture = _open(content, limits)
+    if form.glance and not _traits(picture) & _ALPHA:
+        yield Still(picture=Pillow.new("RGB", (1, 1), "red"), facts=[len(content), 1, 1, 0, 0, 0, picture.format])
+        return
     if form.frames in ("auto", "first"):
         if picture.format == "GIF":
             check_count(picture, limits)
@@ -128,8 +139,8 @@ def _still(picture: Any, content: bytes, frame: int = 0) -> Still:
     orientation = _orientation(picture)
     width, height = picture.size if orientation < 5 else picture.size[::-1]
     quality = jpeg_quality(getattr(picture, "quantization", None)) if picture.format in ("JPEG", "MPO") else 0
-    traits = _traits(picture) | (Trait.TURNED if turned or orientation > 1 else 0)
-    facts = [len(content), width, height, frame, int(traits), quality, picture.format]
+    traits = _traits(picture) | (_TURNED if turned or orientation > 1 else 0)
+    facts = [len(content), width, height, frame, traits, quality, picture.format]
     return Still(picture=picture, facts=facts, orientation=orientation, profile=picture.info.get("icc_profile"))
 
 
@@ -150,20 +161,17 @@ def _upright(pixels: NDArray[Any], orientation: int) -> NDArray[Any]:
     return np.ascontiguousarray(pixels[:: -1 if down else 1, :: -1 if across else 1])
 
 
-def _traits(picture: Any) -> Trait:
-    mode, info, found = picture.mode, picture.info, Trait(0)
-    if mode in ("LA", "RGBA", "PA", "La", "RGBa") or "transparency" in info:
-        found |= Trait.ALPHA
-    if mode in ("1", "L", "LA", "La", "I", *_SIXTEEN):
-        found |= Trait.GREY
-    if "icc_profile" in info or mode in ("CMYK", "LAB"):
-        found |= Trait.PROFILE
-    if mode == "I" or mode in _SIXTEEN:
-        found |= Trait.DEEP
+def _traits(picture: Any) -> int:
+    mode, info = picture.mode, picture.info
+    found = _BY_MODE.get(mode, 0)
+    if "transparency" in info:
+        found |= _ALPHA
+    if "icc_profile" in info:
+        found |= _PROFILE
     if getattr(picture, "is_animated", False):
-        found |= Trait.ANIMATED
+        found |= _ANIMATED
     if picture.format in ("JPEG", "MPO", "AVIF"):
-        found |= Trait.LOSSY
+        found |= _LOSSY
     return found
 
 
@@ -175,25 +183,25 @@ def _shots(still: Still, form: Form) -> Iterator[Shot]:
         return
     if form.half:
         picture, orientation = _half(picture, orientation, form.half), 1
-    elif picture.format in ("JPEG", "MPO") and form.mode != "map":
+    # Refuses what is too small before the work begins.
+    place = window(picture.width, picture.height, form, orientation > 4)
+    if not form.half and picture.format in ("JPEG", "MPO") and form.mode != "map":
         # A reduced decoding of at least twice the final size costs a fraction and looks the same.
-        wanted = window(picture.width, picture.height, form, orientation > 4)
-        picture.draft(None, tuple((2 if form.crops == 1 else 4) * side for side in wanted.whole))
+        whole, least = picture.size, (2 if form.crops == 1 else 4)
+        if min(a // (least * b) for a, b in zip(whole, place.whole, strict=True)) > 1:
+            _, extent = picture.draft(None, tuple(least * side for side in place.whole)) or ("", (0, 0, *whole))
+            # The last of the reduced pixels may reach over the picture's edge: the box ends where the picture does.
+            place = dataclasses.replace(place, box=tuple(side * extent[2] / whole[0] for side in place.box))
     picture.load()
     if form.mode == "map":
-        array: NDArray[Any] = _map(
-            picture, window(picture.width, picture.height, form, orientation > 4), orientation, form
-        )
+        array: NDArray[Any] = _map(picture, place, orientation, form)
         yield Shot(image=array, facts=still.facts, scene=still.scene)
         return
-    place = window(
-        picture.width, picture.height, form, orientation > 4
-    )  # Refuses what is too small before the work begins.
     natural = _natural(picture)
     simple = form.crops == 1 and form.position == "centre"
     for found in (place,) if simple else windows(natural, form, orientation > 4):
         facts = list(still.facts)
-        facts[4] |= Trait.ENLARGED if found.enlarged else 0
+        facts[4] |= _ENLARGED if found.enlarged else 0
         part = natural
         if found.size != natural.size or found.box != (0, 0, *natural.size):
             part = natural.resize(found.size, Pillow.Resampling.LANCZOS, found.box, 3.0)
@@ -301,8 +309,8 @@ def _array(natural: Any, profile: bytes | None) -> NDArray[Any]:
     if alpha:
         colour = colour.convert("RGB")
         colour.putalpha(alpha)
-    array = np.asarray(colour)
-    return array if array.ndim == 3 else array[..., None]
+    # What np.asarray does, without its detours.
+    return np.frombuffer(colour.tobytes(), np.uint8).reshape(colour.height, colour.width, -1)
 
 
 @functools.lru_cache(maxsize=16)

@@ -220,7 +220,7 @@ class Plan:
             )
         return DataSpec(height=settings.height, width=settings.width, mode=mode, conditions=conditions)
 
-    def further(self, source: Source, entry: Entry) -> dict[str, bytes | Path | None]:
+    def further(self, source: Source, entry: Entry) -> dict[str, bytes | str | Path | None]:
         """The input that belongs to an entry: the other half of its picture, or the file of its name elsewhere."""
         if self.settings.half:
             return {"input": entry.content}
@@ -256,8 +256,9 @@ class Plan:
                 yield Item(
                     record["path"], values=dict(record.get("conditions", {})), digest=record.get("digest", ""),
                     marks=record.get("marks", {}),
-                    images={"": pixels[place], **{name: pictures[name][place] for name in names}}, origin=origin,
-                    kept=previous.part(row), clip=clip, key=int(origin["key"]),
+                    images={"": pixels[place], **{name: pictures[name][place] for name in names}},
+                    origin=origin,
+                    kept=previous.part(row), clip=clip, key=origin[0],
                 )  # fmt: skip
 
 

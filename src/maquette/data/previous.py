@@ -20,11 +20,16 @@ from maquette.data.dataset import PARTS, Dataset, Part, layout
 from maquette.data.unfinished import BEGUN, journal_lines, stale, whole_pieces
 
 
-def key_of(where: str, path: str, stamp: str) -> int:
-    """A number for one version of one file; 0 stands for: not known."""
+def root_of(where: str) -> str:
+    """Where a source lies, however it was written."""
+    return os.path.abspath(os.path.expanduser(where))
+
+
+def key_of(root: str, path: str, stamp: str) -> int:
+    """A number for one version of one file of a source; 0 stands for: not known."""
     if not stamp:
         return 0
-    text = f"{os.path.abspath(os.path.expanduser(where))}\0{path}\0{stamp}"
+    text = f"{root}\0{path}\0{stamp}"
     return int.from_bytes(hashlib.blake2b(text.encode("utf-8", "surrogateescape"), digest_size=8).digest(), "little")
 
 
@@ -86,10 +91,9 @@ class Previous:
         """Path, digest and conditions."""
         return self._store.item(int(row))
 
-    def origin(self, row: int) -> NDArray[np.void]:
-        """A copy of its origin."""
-        found: NDArray[np.void] = np.array(self._store.origins()[int(row)])
-        return found
+    def origin(self, row: int) -> tuple[Any, ...]:
+        """The values of its origin."""
+        return tuple(self._store.origins()[int(row)].item())
 
     def part(self, row: int) -> Part | None:
         """The part it has, if it has one already."""

@@ -49,6 +49,8 @@ class Form:
     """Frames a second that are taken of a film; 0 takes all."""
     past: int = 4
     """In sequences: how many frames come before each image."""
+    glance: bool = False
+    """Only whether it can be transparent is asked: what cannot, by its head, is answered by one red pixel."""
     heed: bool = False
     """Files whose makers forbid training on them are refused (see `trust.incoming`)."""
 

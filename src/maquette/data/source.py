@@ -43,7 +43,8 @@ class Entry:
 
     path: str
     """Its name for people, relative to the source."""
-    content: bytes | Path | None = None
+    content: bytes | str | Path | None = None
+    """What it holds, or where it lies (as a text where there are many: paths are slow to make)."""
     said: Mapping[str, Any] = field(default_factory=dict)
     """Raw values by column."""
     folders: tuple[str, ...] = ()
@@ -139,7 +140,16 @@ def head_of(path: Path) -> bytes:
     return peek(path)[0]
 
 
-def peek(path: Path) -> tuple[bytes, str]:
+def stamp_of(path: str | Path) -> str:
+    """The stamp that `peek` gives, without opening the file."""
+    try:
+        form = os.stat(path)
+    except OSError:
+        return ""
+    return f"{form.st_size:x}.{form.st_mtime_ns:x}"
+
+
+def peek(path: str | Path) -> tuple[bytes, str]:
     """The first bytes of a file, and a stamp that changes when its content changes."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))

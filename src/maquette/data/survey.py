@@ -74,7 +74,8 @@ class Survey:
             for entry in source.entries(content=False):
                 self.total += 1
                 if not entry.trouble:
-                    self.columns.see(translated(entry.said, source.names))
+                    if entry.said:
+                        self.columns.see(translated(entry.said, source.names))
                     levels.see(entry)
                 yield self.total
             self.columns.expect(source.names, source.pictures)
@@ -122,7 +123,9 @@ class Survey:
         """What is said about an entry of a source, its folder's name included."""
         said = translated(entry.said, self.sources[place].names)
         depth = self._levels[place].depth
-        if depth is None or depth >= len(entry.folders) or any(n.lower() in LABELS and said[n] for n in said):
+        if depth is None or depth >= len(entry.folders):
+            return said
+        if said and any(n.lower() in LABELS and said[n] for n in said):
             return said
         return {"label": entry.folders[depth], **said}
 

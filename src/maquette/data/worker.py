@@ -15,11 +15,13 @@ import signal
 import stat
 import struct
 import sys
+import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any, BinaryIO
 
+import numpy as np
 from PIL import Image as Pillow
 
 from maquette.data.kept import kept
@@ -31,6 +33,10 @@ from maquette.trust.incoming import incoming
 
 _LENGTH = struct.Struct("<I")
 _HEAD = 1 << 20
+_SMALL = 1 << 20
+"""Up to this length a file is read before anybody looks at what it is."""
+_RENEW_SECONDS = 0.5
+_NAMES = {np.dtype(name).str: name for name in ("uint8", "uint16")}  # What NumPy works out anew at every asking.
 
 
 def write_message(stream: IO[bytes], head: dict[str, Any], body: bytes | memoryview = b"") -> None:
@@ -110,8 +116,9 @@ def _answers(
         with contextlib.ExitStack() as stack:
             source: bytes | BinaryIO = content
             if "path" in task:
-                source = stack.enter_context(_open(os.fsencode(task["path"])))
-            digest, source = _digest(source, limits)
+                digest, source = _read(os.fsencode(task["path"]), limits, stack)
+            else:
+                digest = _digest(content)
             whole = form.fit == "whole"
             said = kept(source) if whole and isinstance(source, bytes) else {}
             marks = {} if whole else _marks(source, form)
@@ -137,13 +144,13 @@ def _marks(source: bytes | BinaryIO, form: Form) -> dict[str, Any]:
     found = incoming(source)
     if form.heed and found.training:
         raise Refused(f"its makers do not allow training on it ({found.training})")
-    return found.to_json()
+    return found.to_json() if found.source or found.signed or found.training else {}
 
 
 def _message(shot: Shot, digest: str, said: dict[str, Any], marks: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
     head: dict[str, Any] = {
         "shape": shot.image.shape,
-        "dtype": shot.image.dtype.name,
+        "dtype": _NAMES[shot.image.dtype.str],
         "digest": digest,
         "facts": shot.facts,
     }
@@ -172,39 +179,43 @@ def _words(error: Exception) -> str:
     return f" ({text[:1].lower() + text[1:]})" if text else ""
 
 
-def _open(path: bytes) -> BinaryIO:
-    """A plain file, opened without waiting for whatever else may lie there."""
+def _open(path: bytes) -> tuple[BinaryIO, int]:
+    """A plain file, opened without waiting for whatever else may lie there, and its length."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
         raise Refused(f"it cannot be read ({(error.strerror or str(error)).lower()})") from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    form = os.fstat(handle)
+    if not stat.S_ISREG(form.st_mode):
         os.close(handle)
         raise Refused("it is not a plain file")
-    return os.fdopen(handle, "rb", buffering=0)
+    return os.fdopen(handle, "rb", buffering=0), form.st_size
 
 
-def _digest(source: bytes | BinaryIO, limits: Limits) -> tuple[str, bytes | BinaryIO]:
+def _read(path: bytes, limits: Limits, stack: contextlib.ExitStack) -> tuple[str, bytes | BinaryIO]:
     """The digest of a file, and its content: whole, or for films, which may be long, still to be read."""
-    digest = hashlib.blake2b(digest_size=16)
-    if isinstance(source, bytes):
-        digest.update(source)
-        return digest.hexdigest(), source
+    source, size = _open(path)
+    stack.callback(source.close)
     try:
-        size = os.fstat(source.fileno()).st_size
-        start = source.read(HEAD)
-        if is_film(start):
-            # Its length and its start: a film of many gigabytes is not read twice.
-            digest.update(start + size.to_bytes(8, "little"))
+        if size > _SMALL and is_film(start := source.read(HEAD)):
             source.seek(0)
-            return digest.hexdigest(), source
+            return _digest(start, size), source
         if size > limits.file:
             raise Refused(f"the file has {size / 2**20:.0f} MB, more than {limits.file / 2**20:.0f} are not read")
-        content = start + (source.read(limits.file) or b"") if len(start) == HEAD else start
+        if size > _SMALL:
+            source.seek(0)
+        content = source.read(size) or b""  # In one piece: appending would copy it.
     except OSError as error:
         raise Refused(f"it cannot be read ({(error.strerror or str(error)).lower()})") from None
-    digest.update(content)
-    return digest.hexdigest(), content
+    return (_digest(content[:HEAD], size) if is_film(content[:HEAD]) else _digest(content)), content
+
+
+def _digest(content: bytes, size: int | None = None) -> str:
+    """Of all bytes; of a film, which is not read twice, of its start and its length."""
+    digest = hashlib.blake2b(content, digest_size=16)
+    if size is not None:
+        digest.update(size.to_bytes(8, "little"))
+    return digest.hexdigest()
 
 
 class Guard:
@@ -213,6 +224,7 @@ class Guard:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._resource: Any = None
+        self._renewed = 0.0
         try:
             import resource
         except ImportError:
@@ -224,11 +236,13 @@ class Guard:
 
     def renew(self) -> None:
         """Allow processor time for one more file. Ends a worker that hangs after its parent has died."""
-        if self._resource is not None:
+        now = time.monotonic()
+        if self._resource is not None and now - self._renewed > _RENEW_SECONDS:
+            self._renewed = now
             used = sum(self._resource.getrusage(self._resource.RUSAGE_SELF)[:2])
             _, hard = self._resource.getrlimit(self._resource.RLIMIT_CPU)
             with contextlib.suppress(ValueError, OSError):
-                self._resource.setrlimit(self._resource.RLIMIT_CPU, (int(used + self._limits.seconds) + 2, hard))
+                self._resource.setrlimit(self._resource.RLIMIT_CPU, (int(used + self._limits.seconds) + 3, hard))
 
 
 if __name__ == "__main__":

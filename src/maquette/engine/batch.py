@@ -107,8 +107,9 @@ class Plan:
             name = _inner(place, entry)
             if entry.trouble or name not in self.outputs or entry.content is None:
                 continue
+            content = Path(entry.content) if isinstance(entry.content, str) else entry.content
             yield Work(
-                _shown(place, entry), entry.content, self.batch.to / self.outputs[name], _stamp(entry.content),
+                _shown(place, entry), content, self.batch.to / self.outputs[name], _stamp(content),
                 self.batch.seed_of(name), text,
             )  # fmt: skip
 
@@ -166,7 +167,7 @@ def _entries(places: Sequence[_Place], to: Path, *, content: bool = True) -> Ite
     for place in places:
         single = os.path.isfile(place.source.where)
         for entry in place.source.entries(content=content):
-            path = entry.content if isinstance(entry.content, Path) else None
+            path = None if isinstance(entry.content, bytes) else entry.content
             if not single and entry.path.lower().endswith(_NO_IMAGES):
                 continue
             if not single and path is not None and Path(os.path.abspath(path)).is_relative_to(inside):

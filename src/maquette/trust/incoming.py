@@ -16,8 +16,11 @@ from typing import Any, BinaryIO
 from maquette.trust import metadata, reading
 from maquette.trust.reading import media_of
 
-_HINTS = (b"c2pa", b"adobe:ns:meta", b"XML:com.adobe.xmp", b"ns.useplus.org")
-"""Words without which a file says nothing of the kind. Looking for them costs microseconds, reading it all does not."""
+_SIGNED = b"c2pa\0\x11\0\x10\x80\0\0\xaa\0\x38\x9b\x71"
+_PACKETS = (b"adobe:ns:meta", b"XML:com.adobe.xmp", b"ns.useplus.org")
+"""Bytes without which a file says nothing of the kind: the type that every signed block begins with, and names of XMP.
+Looking for them costs microseconds (the longer they are, the fewer), reading it all does not.
+"""
 _HEAD = 1 << 20
 _LABELS = ("cawg.training-mining", "c2pa.training-mining")
 _USES = ("ai_generative_training", "ai_training", "data_mining")
@@ -41,15 +44,18 @@ class Marks:
         return {key: value for key, value in found.items() if value}
 
 
+_SILENT = Marks()
+
+
 def incoming(source: bytes | BinaryIO) -> Marks:
     """What a file says of its origin and of training. Whatever it holds, this returns."""
     if not isinstance(source, bytes):
         head = source.read(_HEAD)
         source.seek(0)
-        if not any(hint in head for hint in _HINTS):
-            return Marks()
-    elif not any(hint in source for hint in _HINTS):
-        return Marks()
+        if not _may_say(head, head):
+            return _SILENT
+    elif not _may_say(source, _before_scan(source)):
+        return _SILENT
     stream = io.BytesIO(source) if isinstance(source, bytes) else source
     media = media_of(stream.read(64))
     stream.seek(0)
@@ -61,6 +67,20 @@ def incoming(source: bytes | BinaryIO) -> Marks:
         source=_signed_source(found) or said.source, signed=found.there and not found.trouble,
         training=_forbidden(found) or said.training,
     )  # fmt: skip
+
+
+def _may_say(content: bytes, start: bytes) -> bool:
+    return _SIGNED in content or any(name in start for name in _PACKETS)
+
+
+def _before_scan(content: bytes) -> bytes:
+    """Of a JPEG all segments before the compressed pixels, where XMP stands; of other files all."""
+    if content[:2] != b"\xff\xd8":
+        return content
+    place = 2
+    while content[place : place + 1] == b"\xff" and content[place + 1 : place + 2] not in (b"\xda", b"\xff", b""):
+        place += 2 + max(2, int.from_bytes(content[place + 2 : place + 4], "big"))
+    return content[:place] if content[place : place + 2] == b"\xff\xda" else content
 
 
 @functools.cache

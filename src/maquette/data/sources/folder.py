@@ -19,6 +19,7 @@ from typing import Any, BinaryIO
 from maquette.core.errors import DataError
 from maquette.data.beside import IMAGES, MOST_BESIDE, SIDECARS, assumption, encoding_of, rows, sidecar
 from maquette.data.dataset import Part
+from maquette.data.kinds import container
 from maquette.data.listing import Listing
 from maquette.data.members import is_patient
 from maquette.data.reader import Reader
@@ -30,6 +31,7 @@ from maquette.data.source import (
     Entry,
     contained_kind,
     peek,
+    stamp_of,
     translated,
     unreadable,
     wanted,
@@ -51,6 +53,10 @@ class Folder:
         self._root: Path = path if self._single is None else path.parent
         self._real = self._root.resolve()
         self._splits, self._homes = False, [self._root]
+        self._count = 0
+        """How many files there are, once all were seen."""
+        self._plain = False
+        """No file of the folder holds files of its own, so that none has to be opened again to find out."""
         if not self._single:
             self._look()
 
@@ -73,29 +79,43 @@ class Folder:
         further: set[int] = set()
         for metadata in self._metadata():
             yield from self._described(metadata, named, further)
+        count, plain = 0, True
         for path, file, trouble, beside in self._walk():
+            count += 1
             if hash(path) in named or hash(path) in further:
                 continue
             if file is None:
                 yield self._entry(path, None, {}, trouble)
+                continue
+            said = self._said(file, beside) if beside else {}
+            if self._plain:
+                yield self._entry(path, file, said, stamp=stamp_of(file))
+                continue
+            head, stamp = peek(file)
+            self.private |= is_patient(path, head)
+            if kind := contained_kind(Path(file), head) if container(head) else "":
+                plain = False
+                yield from self._opened(path, Path(file), kind, said, content)
             else:
-                yield from self._opened(path, file, self._said(file, beside), content)
+                yield self._entry(path, file, said, stamp=stamp)
+        self._count, self._plain = count, plain
 
     def sample(self, count: int) -> Iterator[Entry]:
         """Entries at even distances; of archives, some of their files."""
         if self._single:
             yield from self.entries()
             return
-        total = sum(1 for _ in self._walk())
+        total = self._count or sum(1 for _ in self._walk())
         step = max(1, total // max(1, count))
         given = 0
         for number, (path, file, _, _) in enumerate(self._walk()):
             if file is None or number % step or given >= count:
                 continue
-            kind = contained_kind(file, peek(file)[0])
+            place = Path(file)
+            kind = "" if self._plain else contained_kind(place, peek(place)[0])
             with contextlib.suppress(DataError):
-                found = self._reader.source(kind, file).sample(max(1, count // 8)) if kind else None
-                for entry in found or [Entry(path=path, content=file)]:
+                found = self._reader.source(kind, place).sample(max(1, count // 8)) if kind else None
+                for entry in found or [Entry(path=path, content=place)]:
                     given += 1
                     yield entry
 
@@ -111,12 +131,12 @@ class Folder:
     def fingerprint(self) -> str:
         """Names, sizes and times of all files."""
         digest = hashlib.blake2b(digest_size=16)
-        files: Iterator[tuple[str, Path | None, str, tuple[str, ...]]]
-        files = iter([("", self._single, "", ())]) if self._single else self._walk()
+        files: Iterator[tuple[str, str | None, str, tuple[str, ...]]]
+        files = iter([("", str(self._single), "", ())]) if self._single else self._walk()
         for path, file, trouble, beside in files:
-            for one in (file, *(file.with_name(name) for name in beside)) if file else (None,):
+            for one in (file, *(_neighbour(file, name) for name in beside)) if file else (None,):
                 try:
-                    form = one.stat() if one else None
+                    form = os.stat(one) if one else None
                 except OSError:
                     form = None
                 size, moment = (form.st_size, form.st_mtime_ns) if form else (0, 0)
@@ -146,8 +166,11 @@ class Folder:
         if self._splits:
             self._homes += [self._root / name for name in tops]
 
-    def _walk(self) -> Iterator[tuple[str, Path | None, str, tuple[str, ...]]]:
-        """Every file below the root: path for people, path, trouble if there is any, and texts that belong to it."""
+    def _walk(self) -> Iterator[tuple[str, str | None, str, tuple[str, ...]]]:
+        """Every file below the root: path for people, path, trouble if there is any, and texts that belong to it.
+
+        Paths are texts here: to make an object of each takes longer than to look at the file.
+        """
         folders = [("", self._root)]
         while folders:
             prefix, folder = folders.pop()
@@ -160,9 +183,10 @@ class Folder:
                 continue
             below = []
             texts = any(name.lower().endswith(SIDECARS) for name, _ in listing)
+            start, home = os.path.join(folder, ""), folder in self._homes
             for name, kind in listing:
                 path = prefix + name
-                if not wanted(name) or (folder in self._homes and name.lower() in METADATA):
+                if not wanted(name) or (home and name.lower() in METADATA):
                     continue
                 if kind == "l" and self.companion(path) is None:
                     yield path, None, "it is a link that leads out of the folder", ()
@@ -171,7 +195,7 @@ class Folder:
                 elif kind == "l" and os.path.isdir(folder / name):
                     yield path, None, "it is a link to a folder, which is not followed", ()
                 elif not (texts and _belongs(name, listing)):
-                    yield path, folder / name, "", _beside(name, listing) if texts else ()
+                    yield path, start + name, "", _beside(name, listing) if texts else ()
             folders.extend(reversed(below))
 
     def _metadata(self) -> list[Path]:
@@ -180,14 +204,8 @@ class Folder:
             return []
         return [home / name for home in self._homes for name in METADATA if (home / name).is_file()]
 
-    def _opened(self, path: str, file: Path, said: Mapping[str, Any], content: bool) -> Iterator[Entry]:
-        """One entry for a file; for one that holds many images in a way of its own, the entries in it."""
-        head, stamp = peek(file)
-        self.private |= is_patient(path, head)
-        kind = contained_kind(file, head)
-        if not kind:
-            yield self._entry(path, file, said, stamp=stamp)
-            return
+    def _opened(self, path: str, file: Path, kind: str, said: Mapping[str, Any], content: bool) -> Iterator[Entry]:
+        """The entries in a file that holds many images in a way of its own."""
         outer = self._entry(path, None, said)
         try:
             inner, empty = self._reader.source(kind, file), True
@@ -213,11 +231,11 @@ class Folder:
     def _note(self, *notes: str) -> None:
         self.notes += [note for note in notes if note not in self.notes and len(self.notes) < 20]
 
-    def _said(self, file: Path, beside: tuple[str, ...]) -> dict[str, Any]:
+    def _said(self, file: str, beside: tuple[str, ...]) -> dict[str, Any]:
         """What the texts beside an image say."""
         said: dict[str, Any] = {}
         for name in beside:
-            with contextlib.suppress(OSError), open(file.with_name(name), "rb") as stream:
+            with contextlib.suppress(OSError), open(_neighbour(file, name), "rb") as stream:
                 more, assumed = sidecar(stream.read(MOST_BESIDE), os.path.splitext(name)[1].lower())
                 said |= more
                 if assumed:
@@ -225,14 +243,14 @@ class Folder:
         return said
 
     def _entry(
-        self, path: str, file: Path | None, said: Mapping[str, Any], trouble: str = "", stamp: str = ""
+        self, path: str, file: str | Path | None, said: Mapping[str, Any], trouble: str = "", stamp: str = ""
     ) -> Entry:
-        folders = tuple(path.split("/")[:-1])
+        folders = tuple(path.split("/")[:-1]) if "/" in path else ()
         part: Part | None = SPLITS.get(folders[0].lower()) if self._splits and folders else None
         folders = folders[1:] if part else folders
-        column = next((name for name in said if name.lower() == "split"), None)
-        if column is not None and part is None:
-            part = SPLITS.get(str(said[column]).lower())
+        if said and part is None:
+            column = next((name for name in said if name.lower() == "split"), None)
+            part = SPLITS.get(str(said[column]).lower()) if column is not None else None
         return Entry(path=path, content=file, said=said, folders=folders, part=part, trouble=trouble, stamp=stamp)
 
     def _described(self, metadata: Path, named: set[int], further: set[int]) -> Iterator[Entry]:
@@ -274,6 +292,11 @@ class Folder:
 def _posix(name: str) -> str:
     """The name of a file as the walk has it."""
     return os.path.normpath(name).replace(os.sep, "/")
+
+
+def _neighbour(file: str, name: str) -> str:
+    """The path of another file in the same folder."""
+    return os.path.join(os.path.dirname(file), name)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
