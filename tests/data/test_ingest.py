@@ -281,6 +281,26 @@ def test_links(tmp_path: Path) -> None:
     assert set(reasons) == {"bad.png", "loop", "self"}
 
 
+def test_datasets_are_no_sources(tmp_path: Path) -> None:
+    """A dataset made inside its own source is left out when that is read again; one given as a source is a sentence."""
+    fill(tmp_path / "in", [f"a/{k}.png" for k in range(6)])
+    first, _ = run(tmp_path / "in", tmp_path / "in" / "a" / "mine.mq")
+    second, events = run(tmp_path / "in", tmp_path / "out.mq")
+    assert len(second) == 6 and second.digest == first.digest and not second.set_aside()
+    assert "a/mine.mq is a dataset of Maquette and is left out" in said(events)
+    _, events = run(tmp_path / "in", tmp_path / "in" / "a" / "mine.mq")
+    assert "up to date" in said(events)
+    with pytest.raises(DataError, match=r"mine.mq: it is a dataset of Maquette already; give what it was made of"):
+        run(tmp_path / "in" / "a" / "mine.mq", tmp_path / "third.mq")
+
+
+def test_one_file_that_is_no_image(tmp_path: Path) -> None:
+    """Given alone, its reason is the sentence."""
+    (tmp_path / "notes.png").write_text("hello")
+    with pytest.raises(DataError, match=r"notes.png: it cannot be used \(it is not an image of"):
+        run(tmp_path / "notes.png", tmp_path / "out.mq")
+
+
 def test_a_folder_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A subfolder without permission costs its files; the top without permission is an error."""
     fill(tmp_path / "in", ["a/0.png", "locked/1.png"])
@@ -308,7 +328,7 @@ def test_a_folder_that_cannot_be_opened(tmp_path: Path, monkeypatch: pytest.Monk
             {"a.txt": b"hello", "b.md": b"# more"},
             "none of the 2 files can be used .for example a.txt: it is not an image",
         ),
-        ({"a.png": b""}, "none of the 1 files can be used"),
+        ({"a.png": b""}, "its only file cannot be used"),
     ],
 )
 def test_sources_without_images(tmp_path: Path, files: dict[str, bytes], words: str) -> None:

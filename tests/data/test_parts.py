@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maquette.data.dataset import Part
-from maquette.data.parts import Tally, divide
+from maquette.data.parts import Tally, connected, divide
 
 
 def tally(numbers: list[int], wishes: list[Part | None] | None = None) -> Tally:
@@ -65,3 +65,19 @@ def test_a_source_that_only_says_train() -> None:
     for wish in ("train", "held-out"):
         parts, _, _ = divide(tally(list(range(20)), [wish] * 20), 0.1, 0)  # type: ignore[list-item]
         assert parts.sum() == 2
+
+
+@given(st.integers(1, 60), st.data())
+def test_what_is_connected(count: int, draw: st.DataObject) -> None:
+    """As SciPy finds it; each group is called by its least member."""
+    from scipy.sparse import coo_array
+    from scipy.sparse.csgraph import connected_components
+
+    one = st.integers(0, count - 1)
+    pairs = np.array(draw.draw(st.lists(st.tuples(one, one), max_size=80)), np.int64).reshape(-1, 2)
+    found = connected(pairs, count)
+    graph = coo_array((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
+    _, labels = connected_components(graph, directed=False)
+    for label in set(labels.tolist()):
+        group = np.flatnonzero(labels == label)
+        assert (found[group] == group.min()).all()

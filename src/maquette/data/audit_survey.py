@@ -22,6 +22,7 @@ from maquette.data import similar
 from maquette.data.block import Block
 from maquette.data.check import Measure
 from maquette.data.dataset import Dataset
+from maquette.data.parts import connected
 
 _BLOCK_BYTES = 4 << 20
 _THREADS = 2
@@ -293,11 +294,7 @@ def joined(pairs: NDArray[np.int64], count: int) -> list[NDArray[np.int64]]:
     """Groups of positions that pairs (n x 2) hold together, each sorted."""
     if not len(pairs):
         return []
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
-    graph = coo_array((np.ones(len(pairs), np.int8), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
-    _, labels = connected_components(graph, directed=False)
+    labels = connected(pairs, count)
     touched = np.unique(pairs)
     order = touched[np.argsort(labels[touched], kind="stable")]
     edges = np.flatnonzero(np.diff(labels[order])) + 1

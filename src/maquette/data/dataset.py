@@ -196,6 +196,7 @@ class Writer:
     ) -> None:
         """`replace`: a dataset that is there stays until this one is whole. `keep`: an unfinished one that is used."""
         self.to, self.spec, self.count = Path(to), spec, 0
+        self._replace = replace
         self.settings, self.licences = dict(settings), dict(licences or {})
         for condition in spec.conditions:
             if not _NAME.fullmatch(condition.name):
@@ -322,10 +323,11 @@ class Writer:
             self.abandon()
             full = error.errno in (errno.ENOSPC, errno.EDQUOT)
             reason = "the disk is full" if full else (error.strerror or str(error)).lower()
+            before = "the one that was there is as it was" if self._replace else "nothing of it is left"
             raise DataError(
-                f"the dataset could not be written ({reason}); nothing of it is left",
+                f"the dataset could not be written ({reason}); {before}",
                 where=self.to,
-                do="free some space or choose another place",
+                do="free some space or choose another place" if full else "choose another place",
             ) from None
         except (KeyboardInterrupt, GeneratorExit):
             raise

@@ -11,7 +11,7 @@ import os
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -74,7 +74,7 @@ class _Ingest:
         self.sources, self.plan, self.settings = sources, plan, plan.settings
         self.survey = Survey(sources, cast(Labels, self.settings.labels))
         self.roots = [root_of(source.where) for source in sources]
-        self.began = self.told = time.monotonic()
+        self.began = self.told = self.filling = time.monotonic()
         self.reasons: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self.example = ""
@@ -131,7 +131,7 @@ class _Ingest:
         self.plan.expect(survey.columns)
         for text in (*survey.decide(), *survey.notes()):
             yield Note(text=text)
-        yield Note(text=f"{survey.total:,} files found")
+        yield Note(text=f"{survey.total:,} file{'s' * (survey.total != 1)} found")
 
     def _choose_mode(self, decoder: Decoder) -> Generator[Event, None, Mode]:
         """The mode that suits a sample of the files."""
@@ -195,6 +195,7 @@ class _Ingest:
     def _all(self, spec: DataSpec, decoder: Decoder, previous: Previous | None) -> Iterator[Item]:
         """What stays of a dataset that is added to, then every file with what became of it, in order."""
         self.seen, self.goal = 0, self.survey.total
+        self.filling = time.monotonic()
         names = [c.name for c in spec.conditions if c.kind in ("image", "map", "frames")]
         if self.plan.kept is not None:
             self.goal += len(self.plan.kept)
@@ -234,20 +235,19 @@ class _Ingest:
                 first.take(outcome)
                 if not first.complete:
                     continue
-                yield self._checked(first)
+                made: Iterable[Item] = [self._checked(first)]
             elif first.contents and not first.known:
-                yield first.one_of_many(outcome, file, count)
-                count += 1
-                if not outcome.last:
-                    continue
-                file, count = file + 1, 0
+                made = [first.one_of_many(outcome, file, count)]
+                file, count = (file + 1, 0) if outcome.last else (file, count + 1)
             elif first.known and previous is not None:
                 self.reused += 1
-                yield from first.again(previous, names)
+                made = first.again(previous, names)
             else:
-                yield first
-            self.seen += 1
-            waiting.popleft()
+                made = [first]
+            if outcome.last:
+                self.seen += 1
+                waiting.popleft()
+            yield from made
 
     def _prepare(self, place: int, source: Source, entry: Entry, number: int) -> Item:
         """What has to be decoded for an entry."""
@@ -356,8 +356,13 @@ class _Ingest:
 
     def _nothing(self) -> DataError:
         small = any("is smaller than" in reason for reason in self.reasons)
+        what = f"none of the {self.survey.total:,} files can be used (for example {self.example})"
+        if self.survey.total == 1:
+            alone = os.path.isfile(self.sources[0].where)
+            reason = self.example.partition(": ")[2]
+            what = f"it cannot be used ({reason})" if alone else f"its only file cannot be used ({self.example})"
         return DataError(
-            f"none of the {self.survey.total:,} files can be used (for example {self.example})",
+            what,
             where=", ".join(source.where for source in self.sources),
             do="choose a smaller --size, or --small enlarge" if small else "give a folder that holds images",
         )
@@ -370,9 +375,11 @@ class _Ingest:
         return True
 
     def _progress(self, done: int, total: int | None, unit: str, **numbers: float) -> Progress:
-        seconds = time.monotonic() - self.began
-        eta = None if total is None else seconds * (total - done) / max(1, done)
-        return Progress(verb="ingest", done=done, total=total, unit=unit, seconds=seconds, eta=eta, numbers=numbers)
+        now = time.monotonic()
+        eta = None if total is None or not done else (now - self.filling) * (total - done) / done
+        return Progress(
+            verb="ingest", done=done, total=total, unit=unit, seconds=now - self.began, eta=eta, numbers=numbers
+        )
 
 
 def _look(image: NDArray[Any]) -> Mode:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from array import array
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -93,19 +94,31 @@ def _grouped(tally: Tally) -> tuple[NDArray[np.uint64], NDArray[np.int32], NDArr
     clips = tally.clips
     if not clips.any():
         return first, groups, sizes
-    from scipy.sparse import coo_array
-    from scipy.sparse.csgraph import connected_components
-
     there = np.flatnonzero(clips)
     _, clip = np.unique(clips[there], return_inverse=True)
     count = len(first) + int(clip.max()) + 1
-    edges = coo_array((np.ones(len(there), bool), (groups[there], len(first) + clip)), (count, count))
-    _, joined = connected_components(edges, directed=False)
+    joined = connected(np.stack([groups[there], len(first) + clip], 1), count)
     groups = np.unique(joined[groups], return_inverse=True)[1].astype(np.int32)
     # The least digest of its images stands for a group, so that the choice does not depend on the order.
     digests = np.full(int(groups.max()) + 1, np.iinfo(np.uint64).max, np.uint64)
     np.minimum.at(digests, groups, tally.digests)
     return digests, groups, np.bincount(groups)
+
+
+def connected(pairs: NDArray[np.integer[Any]], count: int) -> NDArray[np.int64]:
+    """For each of so many things the least of those that pairs (n x 2) connect it with.
+
+    SciPy has this too, but takes longer to load than this takes for a million pairs.
+    """
+    least = np.arange(count)
+    while len(pairs):
+        one, other = least[pairs[:, 0]], least[pairs[:, 1]]
+        apart = one != other
+        pairs, low, high = pairs[apart], np.minimum(one, other)[apart], np.maximum(one, other)[apart]
+        np.minimum.at(least, high, low)
+        while not np.array_equal(shorter := least[least], least):
+            least = shorter
+    return least
 
 
 def _mixed(digests: NDArray[np.uint64], seed: int) -> NDArray[np.uint64]:

@@ -34,8 +34,10 @@ class Pace:
         self._seen.append((event.seconds, event.done))
         while len(self._seen) > 2 and self._seen[0][0] < event.seconds - WINDOW:
             self._seen.popleft()
-        seconds = event.seconds - self._seen[0][0]
-        rate = (event.done - self._seen[0][1]) / seconds if seconds > 0 and event.done > self._seen[0][1] else None
+        # At the end the rate of all of it: what stands beside it is the time of all of it.
+        start = (0.0, 0) if event.done == event.total else self._seen[0]
+        seconds, done = event.seconds - start[0], event.done - start[1]
+        rate = done / seconds if seconds > 0 and done > 0 else None
         left = event.eta
         if left is None and rate and event.total is not None:
             left = max(0, event.total - event.done) / rate

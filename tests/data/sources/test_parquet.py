@@ -118,6 +118,9 @@ def test_files_that_cannot_be_used(tmp_path: Path) -> None:
     write(tmp_path / "a.parquet", {"label": [1, 2], "text": ["x", "y"]})
     with pytest.raises(DataError, match=r"a\.parquet: it has no column of images \(its columns: label, text\)"):
         run(tmp_path / "a.parquet", tmp_path / "out.mq")
+    write(tmp_path / "c.parquet", {"label": [1, 2], "image": ["x.png", "y.png"]})
+    with pytest.raises(DataError, match=r"its column image holds names of files: give their folder, with this table"):
+        run(tmp_path / "c.parquet", tmp_path / "out.mq")
     (tmp_path / "b.parquet").write_bytes(b"PAR1 and then nothing PAR1")
     with pytest.raises(DataError, match=r"b\.parquet: the Parquet file is damaged"):
         run(tmp_path / "b.parquet", tmp_path / "out.mq")

@@ -38,6 +38,8 @@ from maquette.data.source import (
 )
 
 _MAX_LICENCE = 64 << 10
+_MOST_FOLDERS = 4096
+_DATASET = ("dataset.json", "images.npy")
 
 
 class Folder:
@@ -53,6 +55,7 @@ class Folder:
         self._root: Path = path if self._single is None else path.parent
         self._real = self._root.resolve()
         self._splits, self._homes = False, [self._root]
+        self._inside: dict[Path, bool] = {}
         self._count = 0
         """How many files there are, once all were seen."""
         self._plain = False
@@ -123,10 +126,21 @@ class Folder:
         """The file that a column names, if it lies inside the folder."""
         try:
             path = self._root / name
-            inside = path.resolve().is_relative_to(self._real)
+            if ".." in path.parts or os.path.islink(path):
+                inside = path.resolve().is_relative_to(self._real)
+            else:
+                inside = self._lies_inside(path.parent)
         except (OSError, ValueError, RuntimeError):
             return None
         return path if inside else None
+
+    def _lies_inside(self, folder: Path) -> bool:
+        """Whether a folder lies below the root, wherever links lead; looked up once a folder, not once a file."""
+        if folder not in self._inside:
+            if len(self._inside) > _MOST_FOLDERS:
+                self._inside.clear()
+            self._inside[folder] = folder.resolve().is_relative_to(self._real)
+        return self._inside[folder]
 
     def fingerprint(self) -> str:
         """Names, sizes and times of all files."""
@@ -162,6 +176,8 @@ class Folder:
             tops = sorted(entry.name for entry in os.scandir(self._root) if _is_folder(entry) and wanted(entry.name))
         except OSError as error:
             raise unreadable(self._root, error) from None
+        if all((self._root / name).is_file() for name in _DATASET):
+            raise DataError("it is a dataset of Maquette already", where=self._root, do="give what it was made of")
         self._splits = {SPLITS.get(name.lower()) for name in tops} == {"train", "held-out"}
         if self._splits:
             self._homes += [self._root / name for name in tops]
@@ -180,6 +196,9 @@ class Folder:
                 if folder == self._root:
                     raise unreadable(self._root, error) from None
                 yield prefix.rstrip("/"), None, f"the folder cannot be read ({(error.strerror or '').lower()})", ()
+                continue
+            if all(name in listing for name in _DATASET):
+                self._note(f"{prefix.rstrip('/') or folder.name} is a dataset of Maquette and is left out")
                 continue
             below = []
             texts = any(name.lower().endswith(SIDECARS) for name, _ in listing)
@@ -282,6 +301,9 @@ class Folder:
                     yield Entry(path=path, trouble=f"it stands more than once in {metadata.name}")
                 else:
                     named.add(hash(path))
+                    if self._plain:
+                        yield self._entry(path, file, row, stamp=stamp_of(file))
+                        continue
                     head, stamp = peek(file)
                     self.private |= is_patient(path, head)
                     yield self._entry(path, file, row, stamp=stamp)

@@ -47,7 +47,7 @@ class Parquet:
             raise DataError(
                 f"it has no column of images (its columns: {', '.join(schema.names)})",
                 where=self._files[0],
-                do="store images as bytes, or as {bytes, path}",
+                do=_instead(schema),
             )
         chosen = next((column for column in outputs if usual and column.lower() == usual[0]), outputs[0])
         self._column, self._schema = chosen, schema
@@ -184,6 +184,16 @@ def _features(schema: pa.Schema) -> dict[str, Any]:
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}
     return features if isinstance(features, dict) else {}
+
+
+def _instead(schema: pa.Schema) -> str:
+    """What to do about a table without pictures."""
+    import pyarrow as pa
+
+    words = [f.name for f in schema if f.name.lower() in _USUAL and pa.types.is_string(f.type)]
+    if words:
+        return f"its column {words[0]} holds names of files: give their folder, with this table in it as metadata.csv"
+    return "store images as bytes, or as {bytes, path}"
 
 
 def _is_image(field: pa.Field[Any], features: Mapping[str, Any]) -> bool:
