@@ -133,6 +133,8 @@ class Batch:
     condition: Mapping[str, torch.Tensor]
     generator: torch.Generator
     progress: float = 0.0
+    known: int = 0
+    """How many different images there are to learn from; 0 where that is not known."""
     memo: dict[str, Any] = field(default_factory=dict)
     """Shared by the phases of one step (the critic's fakes are the generator's)."""
 

@@ -7,6 +7,7 @@ the relativistic loss and both gradient penalties are settings for longer runs.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -20,9 +21,18 @@ from maquette.core.noise import Noise
 from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale
 from maquette.families.family import Conditions, Family, FamilyConfig, latent
+from maquette.nn.augment import MOST, Augmentation, rolled
 from maquette.nn.conv import Convolution, Enlargement, grid
 from maquette.nn.embed import ConditionVector
 
+FEW = 500
+"""From fewer images than this nothing is learned but by showing them changed, from the start."""
+SURE = 0.6
+"""How sure the critic may be of real images (the mean sign of its answers) before it is shown them changed more."""
+PACE = 10
+"""After so many times through the data a critic that stays too sure sees everything changed."""
+PACES = (5_000, 50_000)
+"""The same in images, at least and at most."""
 WIDEST = 8
 """Channels grow towards the small grid up to this multiple of the width."""
 
@@ -36,12 +46,12 @@ def smooth_(weight: Tensor) -> None:
 
 
 class Level(nn.Module):
-    """One level of the generator: normalise, let the condition and fresh noise speak, double the size."""
+    """One level of the generator: normalise, let what steers and fresh noise speak, double the size."""
 
-    def __init__(self, inputs: int, outputs: int, config: Settings, spec: DataSpec, *, conditional: bool) -> None:
+    def __init__(self, inputs: int, outputs: int, config: Settings, spec: DataSpec, *, steering: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(inputs)
-        self.steer = nn.Linear(config.embedding, 2 * inputs) if conditional else None
+        self.steer = nn.Linear(steering, 2 * inputs) if steering else None
         if self.steer is not None:
             nn.init.zeros_(self.steer.weight)
             nn.init.zeros_(self.steer.bias)
@@ -49,11 +59,11 @@ class Level(nn.Module):
         self.grow = Enlargement(inputs, outputs, tile=spec.tile, bias=outputs == spec.channels)
         smooth_(self.grow.weight)
 
-    def forward(self, x: Tensor, wish: Tensor | None, noise: Tensor) -> Tensor:
-        """N inputs H W, N embedding, N 1 H W -> N outputs 2H 2W."""
+    def forward(self, x: Tensor, state: Tensor, noise: Tensor) -> Tensor:
+        """N inputs H W, N steering, N 1 H W -> N outputs 2H 2W."""
         x = self.norm(x)
-        if self.steer is not None and wish is not None:
-            scale, shift = self.steer(wish)[:, :, None, None].chunk(2, dim=1)
+        if self.steer is not None:
+            scale, shift = self.steer(state)[:, :, None, None].chunk(2, dim=1)
             x = x * (1 + scale) + shift
         if self.noise is not None:
             x = x + self.noise * noise
@@ -61,37 +71,39 @@ class Level(nn.Module):
 
 
 class Generator(nn.Module):
-    """Noise and condition -> image: a small grid, doubled until it is the image."""
+    """Noise and what was asked for -> image: a small grid, doubled until it is the image."""
 
     def __init__(self, config: Settings, spec: DataSpec) -> None:
         super().__init__()
         levels, height, width = grid(spec)
         channels = [config.width * min(WIDEST, 2**level) for level in reversed(range(levels))]
-        self.embed = ConditionVector(spec.conditions, config.embedding)
-        conditional = bool(self.embed)
-        inputs = config.latent + (config.embedding if conditional else 0)
-        # The start is the same everywhere but for noise, so that patterns come from noise; places are learned slowly.
-        self.start = nn.Linear(inputs, channels[0])
+        wished = config.embedding if is_asked(spec) else 0
+        inputs = config.latent + wished
+        # Where images tile, the start is the same everywhere but for noise, so that no place differs from another.
+        self.form = (channels[0], height, width) if config.dense and not spec.tile else (channels[0], 1, 1)
+        self.start = nn.Linear(inputs, math.prod(self.form))
+        steering = (config.latent if config.modulate else 0) + wished
+        self.modulate = config.modulate
         self.place = nn.Parameter(torch.zeros(channels[0], height, width))
         self.seeds = Convolution(config.field, channels[0], 3, tile=spec.tile, bias=False)
         self.sizes = [(height << level, width << level) for level in range(levels)]
         self.levels = nn.ModuleList(
-            Level(before, after, config, spec, conditional=conditional)
+            Level(before, after, config, spec, steering=steering)
             for before, after in itertools.pairwise([*channels, spec.channels])
         )
 
-    def forward(self, z: Tensor, field: Tensor, noises: Sequence[Tensor], condition: Conditions) -> Tensor:
-        """N latent, N field h w of the small grid, and N 1 h w for every level -> N C H W in [-1, 1]."""
-        wish = self.embed(condition) if self.embed else None
-        x = self.start(z if wish is None else torch.cat([z, wish], dim=1))[:, :, None, None]
-        x = x + self.seeds(field) + self.place
+    def forward(self, z: Tensor, field: Tensor, noises: Sequence[Tensor], wish: Tensor | None) -> Tensor:
+        """N latent, N field h w of the small grid, N 1 h w for every level, N embedding -> N C H W in [-1, 1]."""
+        known = z if wish is None else torch.cat([z, wish], dim=1)
+        state = known if self.modulate else known[:, z.shape[1] :]
+        x = self.start(known).unflatten(1, self.form) + self.seeds(field) + self.place
         for level, noise in zip(self.levels, noises, strict=True):
-            x = level(x, wish, noise)
+            x = level(x, state, noise)
         return torch.tanh(x)
 
 
 class Critic(nn.Module):
-    """Image and condition -> how real it looks, whole and piece by piece, and how well it fits what was asked."""
+    """Image and what was asked for -> how real it looks, whole and piece by piece, and how well it fits."""
 
     def __init__(self, config: Settings, spec: DataSpec) -> None:
         super().__init__()
@@ -99,7 +111,8 @@ class Critic(nn.Module):
         channels = [config.width * min(WIDEST, 2**level) for level in range(levels)]
         inputs = [spec.channels, *channels[:-1]]
         self.shrink = nn.ModuleList(
-            Convolution(before, after, 4, stride=2, tile=spec.tile, bias=index == 0 or config.normalise == "none")
+            # It never looks over an edge, since real images seldom go on there; those that tile it sees rolled.
+            Convolution(before, after, 4, stride=2, bias=index == 0 or config.normalise == "none")
             for index, (before, after) in enumerate(zip(inputs, channels, strict=True))
         )
         self.norms = nn.ModuleList(
@@ -107,8 +120,8 @@ class Critic(nn.Module):
         )
         self.judge = nn.Linear(channels[-1] * height * width, 1)
         self.pieces = nn.Conv2d(channels[-2], 1, 1) if config.pieces and levels > 1 else None
-        self.embed = ConditionVector(spec.conditions, channels[-1])
-        self.embed_pieces = ConditionVector(spec.conditions, channels[-2]) if self.pieces is not None else None
+        compared = channels[-1:] if self.pieces is None else [channels[-1], channels[-2]]
+        self.fits = nn.ModuleList(nn.Linear(config.embedding, c) for c in compared if is_asked(spec))
         for layer in self.shrink:
             nn.init.normal_(layer.get_parameter("weight"), std=0.02)
 
@@ -124,10 +137,17 @@ class Critic(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             return [(self.judge(x.flatten(1)), x.mean(dim=(2, 3))[:, None]), *views]
 
-    def wishes(self, condition: Conditions) -> list[Tensor | None]:
-        """The embedded condition for the whole and for pieces, N 1 channels."""
-        parts = [self.embed] if self.embed_pieces is None else [self.embed, self.embed_pieces]
-        return [part(condition)[:, None] if part else None for part in parts]
+    def wishes(self, wish: Tensor | None) -> list[Tensor | None]:
+        """N embedding -> what features are compared with, for the whole and for pieces: N 1 channels, in float32."""
+        if wish is None:
+            return [None] * (1 if self.pieces is None else 2)
+        with torch.autocast(wish.device.type, enabled=False):
+            return [fit(wish.float())[:, None] for fit in self.fits]
+
+
+def is_asked(spec: DataSpec) -> bool:
+    """Whether anything is asked for beside an image."""
+    return bool(spec.conditions)
 
 
 def _norm(kind: str, channels: int) -> nn.Module:
@@ -156,11 +176,16 @@ class Settings(FamilyConfig):
     embedding: int = setting(64, "size of the vector that conditions become", ge=4, le=1024)
     loss: str = setting("logistic", "how real and made images are compared", choices=("logistic", "relativistic"))
     grain: float = setting(0.2, "how strongly each level starts to use noise of its own; 0 for none", ge=0, le=2)
+    modulate: bool = setting(False, "whether the random numbers of an image also steer every level")
+    dense: bool = setting(False, "whether every place of the small grid has its own share in these random numbers")
     pieces: float = setting(0.5, "weight of judging pieces of the image beside the whole; 0 for none", ge=0)
     normalise: str = setting("batch", "how the critic normalises", choices=("batch", "layer", "none"))
     penalty: str = setting("none", "penalty on the critic's slope", choices=("none", "exact", "difference"))
     gamma: float = setting(0.05, "weight of the penalty", ge=0)
     mismatch: float = setting(0.5, "weight of real images under a wrong condition, as examples of a bad fit", ge=0)
+    augment: str = setting(
+        "auto", "whether the critic sees images changed at random", choices=("auto", "always", "never")
+    )
     rate: float = setting(4e-4, "learning rate", gt=0, le=1)
 
 
@@ -178,14 +203,18 @@ class Gan(Family):
     Options: ClassVar[type] = Dials
     summary = "Generator and critic: sharp images in one pass, the fastest to sample; watch its sheets on long runs."
     accepts: ClassVar[frozenset[Kind]] = frozenset({"label", "number", "text"})
-    averaged = ("generator",)
+    averaged = ("generator", "embed")
 
     def __init__(self, config: Settings, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
         super().__init__(config, spec)
+        # One reading of what was asked for, learned by the critic, serves both: reading text is most of a step's work.
+        self.embed = ConditionVector(spec.conditions, config.embedding)
         self.generator, self.critic = Generator(config, spec), Critic(config, spec)
+        self.augmentation = Augmentation(spec)
+        self.known = 0
         optimizer = Optimizer(rate=config.rate, betas=(0.5, 0.999))
         self.phases = (
-            Phase(name="critic", trains=("critic",), optimizer=optimizer),
+            Phase(name="critic", trains=("critic", "embed"), optimizer=optimizer),
             Phase(name="generator", trains=("generator",), optimizer=optimizer),
         )
 
@@ -203,6 +232,13 @@ class Gan(Family):
         """The critic tells real from made and fitting from unfitting; the generator makes the critic err."""
         return self._critic_loss(batch) if phase == "critic" else self._generator_loss(batch)
 
+    def _wish(self, batch: Batch) -> Tensor | None:
+        if not self.embed:
+            return None
+        if "wish" not in batch.memo:
+            batch.memo["wish"] = self.embed(batch.condition)
+        return torch.as_tensor(batch.memo["wish"])
+
     def _fakes(self, batch: Batch) -> Tensor:
         if "fakes" not in batch.memo:  # One forward pass serves both phases of a step.
             count, device = len(batch.images), batch.images.device
@@ -211,8 +247,17 @@ class Gan(Family):
             field = torch.randn(
                 count, self.config.field, *self.generator.sizes[0], generator=batch.generator, device=device
             )
-            batch.memo["fakes"] = self.generator(z, field, noises, batch.condition)
+            wish = self._wish(batch)
+            batch.memo["fakes"] = self.generator(z, field, noises, None if wish is None else wish.detach())
         return torch.as_tensor(batch.memo["fakes"])
+
+    def _views(self, images: Tensor, batch: Batch, *, made: bool) -> list[tuple[Tensor, Tensor]]:
+        """What the critic says of images that it sees changed at random."""
+        if made:
+            images = rolled(images, self.spec.tile, batch.generator)
+        if self.config.augment != "never":
+            images = self.augmentation(images, batch.generator)
+        return list(self.critic(images))
 
     def _mean(self, losses: Sequence[Tensor]) -> Tensor:
         """The loss of the whole and of the pieces, by their weights."""
@@ -220,19 +265,20 @@ class Gan(Family):
         return whole + self.config.pieces * sum(pieces) if pieces else whole
 
     def _critic_loss(self, batch: Batch) -> Loss:
-        fakes = self._fakes(batch).detach()
-        wishes = self.critic.wishes(batch.condition)
-        real_views, made_views = self.critic(batch.images), self.critic(fakes)
+        fakes, self.known = self._fakes(batch).detach(), batch.known
+        wish = self._wish(batch)
+        wishes = self.critic.wishes(wish)
+        real_views, made_views = (self._views(i, batch, made=m) for i, m in ((batch.images, False), (fakes, True)))
         real, made = scores(real_views, wishes), scores(made_views, wishes)
-        numbers = {"real": real[0].mean(), "made": made[0].mean()}
+        numbers = {"real": real[0].mean(), "made": made[0].mean(), "sure": real[0].sign().mean()}
         if self.config.loss == "relativistic":
             total = self._mean([F.softplus(m - r) for r, m in zip(real, made, strict=True)])
         else:
             total = self._mean([F.softplus(-r) + F.softplus(m) for r, m in zip(real, made, strict=True)])
-        if wishes[0] is not None and self.config.mismatch and len(fakes) > 1:
+        if wish is not None and self.config.mismatch and len(fakes) > 1:
             # The neighbour's condition: an example of a real image that is not what was asked for.
             wrong = [None if wish is None else wish.roll(1, 0) for wish in wishes]
-            differs = (wishes[0] - wishes[0].roll(1, 0)).abs().amax(dim=2) > 0
+            differs = (wish - wish.roll(1, 0)).abs().amax(dim=1, keepdim=True) > 0
             unfit = self._mean([F.softplus(score) * differs for score in scores(real_views, wrong)])
             total = total + self.config.mismatch * unfit
         if self.config.penalty != "none":
@@ -259,13 +305,24 @@ class Gan(Family):
         return torch.as_tensor(change.square().mean() / step**2)
 
     def _generator_loss(self, batch: Batch) -> Loss:
-        wishes = self.critic.wishes(batch.condition)
-        made = scores(self.critic(self._fakes(batch)), wishes)
+        with torch.no_grad():
+            wishes = self.critic.wishes(self._wish(batch))
+        made = scores(self._views(self._fakes(batch), batch, made=True), wishes)
         if self.config.loss == "relativistic":
             with torch.no_grad():
-                real = scores(self.critic(batch.images), wishes)
+                real = scores(self._views(batch.images, batch, made=False), wishes)
             made = [m - r for m, r in zip(made, real, strict=True)]
         return Loss(self._mean([F.softplus(-score) for score in made]))
+
+    def observe(self, statistics: Mapping[str, float]) -> None:
+        """Hide more from a critic that is too sure of real images: it begins to know them by heart."""
+        if "sure" not in statistics or self.config.augment == "never":
+            return
+        always = self.config.augment == "always" or 0 < self.known < FEW
+        pace = min(PACES[1], max(PACES[0], PACE * self.known))
+        self.augmentation.adapt(
+            statistics["sure"], self.config.batch, target=SURE, least=MOST if always else 0.0, most=MOST, pace=pace
+        )
 
     def settle(self, batches: Iterable[Batch]) -> None:
         """Measure the batch statistics of the averaged generator anew; they are then part of the model."""
@@ -285,4 +342,5 @@ class Gan(Family):
         sizes = enumerate(self.generator.sizes)
         noises = [latent(noise, f"grain {level}", 1, *size, like=like) for level, size in sizes]
         field = latent(noise, "field", self.config.field, *self.generator.sizes[0], like=like)
-        yield self.generator(z * options.truncation, field * options.truncation, noises, condition)
+        wish = self.embed(condition) if self.embed else None
+        yield self.generator(z * options.truncation, field * options.truncation, noises, wish)

@@ -1,0 +1,96 @@
+"""The pair: what the critic is shown, how it follows the number of images, and what serves both networks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from maquette.core.condition import ConditionSpec
+from maquette.core.noise import Noise
+from maquette.core.spec import Batch, DataSpec
+from maquette.families.gan import FEW, Dials, Gan, Settings
+from maquette.nn.augment import MOST
+
+PLAIN = DataSpec(height=16, width=16)
+LABELLED = dataclasses.replace(PLAIN, conditions=(ConditionSpec(name="kind", kind="label", classes=("a", "b")),))
+
+
+def small(spec=PLAIN, **changes) -> Gan:
+    torch.manual_seed(0)
+    return Gan(Settings(width=8, latent=8, embedding=8, batch=8, **changes), spec)
+
+
+def batch_of(spec=PLAIN, count=8, known=0, seed=0) -> Batch:
+    drawn = torch.Generator().manual_seed(seed)
+    images = torch.rand(count, *spec.shape, generator=drawn) * 2 - 1
+    given = {"kind": torch.arange(count) % 2} if spec.conditions else {}
+    return Batch(images, given, torch.Generator().manual_seed(seed), known=known)
+
+
+def watched(family, sure, known, steps=400):
+    """The strength of changes after so many steps in which the critic is that sure."""
+    family.loss(batch_of(known=known), "critic")
+    for _ in range(steps):
+        family.observe({"sure": sure})
+    return float(family.augmentation.strength)
+
+
+def test_a_few_images_are_always_shown_changed():
+    assert watched(small(), 0.0, known=FEW - 1) == pytest.approx(MOST)
+    assert watched(small(augment="always"), 0.0, known=50_000) == pytest.approx(MOST)
+
+
+def test_more_images_are_changed_only_when_the_critic_knows_them():
+    assert watched(small(), 0.1, known=2_000) == 0
+    assert watched(small(), 0.95, known=2_000) > 0.1
+    assert watched(small(), 0.95, known=1_000) > watched(small(), 0.95, known=5_000)
+    assert watched(small(augment="never"), 0.95, known=10) == 0
+
+
+def test_the_critic_says_how_sure_it_is_of_real_images():
+    family = small()
+    with torch.no_grad():
+        family.critic.judge.weight.zero_()
+        for bias, sure in ((3.0, 1.0), (-3.0, -1.0)):
+            family.critic.judge.bias.fill_(bias)
+            assert float(family.loss(batch_of(), "critic").statistics["sure"]) == sure
+
+
+def test_what_was_asked_is_read_once_for_both_networks():
+    family = small(LABELLED)
+    calls = []
+    family.embed.register_forward_hook(lambda *_: calls.append(1))
+    batch = batch_of(LABELLED)
+    family.loss(batch, "critic")
+    family.loss(batch, "generator")
+    assert len(calls) == 1
+
+
+def test_a_condition_changes_the_image_and_its_fit():
+    family = small(LABELLED).eval()
+    with torch.no_grad():
+        for level in family.generator.levels:
+            level.steer.weight.normal_()
+    made = [list(family.sample(Noise([1]), {"kind": torch.tensor([k])}, Dials()))[-1] for k in (0, 1)]
+    assert not torch.allclose(made[0], made[1], atol=1e-3)
+
+
+def test_truncation_zero_leaves_only_the_grain():
+    family = small(grain=0.0).eval()
+    images = list(family.sample(Noise([1, 2]), {}, Dials(truncation=0.0)))[-1]
+    assert torch.equal(images[0], images[1])
+
+
+@pytest.mark.parametrize("tile", ["x", "xy"])
+def test_what_tiles_starts_alike_everywhere(tile):
+    """With the same noise at every place, rolling the noise rolls the image."""
+    family = small(dataclasses.replace(PLAIN, tile=tile), dense=True).eval()
+    generator = family.generator
+    z = torch.randn(1, 8)
+    field = torch.randn(1, 16, *generator.sizes[0])
+    noises = [torch.randn(1, 1, *size) for size in generator.sizes]
+    whole = generator(z, field, noises, None)
+    rolled = generator(z, field.roll(1, 3), [n.roll(2**level, 3) for level, n in enumerate(noises)], None)
+    torch.testing.assert_close(rolled, whole.roll(2 ** len(noises), 3), atol=1e-5, rtol=0)
