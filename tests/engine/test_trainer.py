@@ -10,7 +10,8 @@ import torch
 import toys
 
 from maquette.core.errors import RunError
-from maquette.store.run import Run, State
+from maquette.store.run import Run
+from maquette.store.shelf import State
 
 
 def bits(trainer):

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from maquette.core.errors import RunError
-from maquette.store.run import Run, State
+from maquette.store.run import Run
+from maquette.store.shelf import State
 from maquette.store.weights import digest_of, schema_of
 
 

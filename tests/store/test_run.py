@@ -20,7 +20,8 @@ from scenarios import state
 from maquette.core.errors import ModelFileError, RunError
 from maquette.store import disk
 from maquette.store.digest import file_digest
-from maquette.store.run import Run, State
+from maquette.store.run import Run
+from maquette.store.shelf import State
 from maquette.store.weights import schema_of
 
 

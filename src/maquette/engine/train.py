@@ -15,11 +15,14 @@ from maquette.engine.table import keep_table
 from maquette.engine.trainer import Trainer
 from maquette.families.family import Family
 from maquette.store.run import Run
+from maquette.store.shelf import State
 
 LOG_EVERY = 25
 """Steps between two lines of the run's log."""
 ROLLBACKS = 5
 """How often a run may go back because of numbers that are not finite."""
+RETURNS = 2
+"""How often a run may go back because the images have become bad."""
 SHEETS = (0.02, 0.05, 0.1, 0.2, 0.3, 0.45, 0.6, 0.75, 0.9)
 """Progress at which a sheet of samples is drawn."""
 MEASURE = 0.01
@@ -45,11 +48,12 @@ class Step:
     """What went wrong and was put right, in sentences."""
 
 
-def train(trainer: Trainer, run: Run, *, name: str, every: float = 60.0) -> Generator[Step]:
+def train(trainer: Trainer, run: Run, *, name: str, every: float = 60.0) -> Generator[Step, str | None]:
     """Train to the end of the plan, from where the run stands; yields after every step.
 
     The caller holds the run's lock, prints, draws sheets and stops: closing the generator saves first. `every` is the
-    longest time in seconds between two checkpoints.
+    longest time in seconds between two checkpoints. Sending a reason makes the run go back to the state that was kept
+    as its best (`Run.keep_best`).
     """
     with threads(trainer.plan.threads):
         yield from _Session(trainer, run, name, every).steps()
@@ -84,8 +88,9 @@ class _Session:
         decisions = run.decisions()
         self.schedule = Schedule.of(trainer.plan.images, decisions)
         self.rollbacks = [decision for decision in decisions if decision["kind"] == "rollback"]
+        self._finish_returning(0 if state is None else int(state.facts.get("attempt", 0)))
 
-    def steps(self) -> Generator[Step]:
+    def steps(self) -> Generator[Step, str | None]:
         """Every step, until the schedule is done."""
         trainer = self.trainer
         try:
@@ -106,7 +111,9 @@ class _Session:
                     self._save()
                 self.clock.tick(trainer.images)
                 self._correct()
-                yield self._step(numbers, sheet_due)
+                reason = yield self._step(numbers, sheet_due)
+                if reason:
+                    self._return(reason)
             self._finish()
         except GeneratorExit:
             if bad := trainer.finite():
@@ -191,3 +198,37 @@ class _Session:
             f"{bad} was not finite at {at:,} images: went back to {trainer.images:,} and halved the learning rate "
             f"(attempt {attempt})"
         )
+
+    def _return(self, why: str) -> None:
+        """Go back to the state that was judged best, with other random numbers and half the rate."""
+        run, at = self.run, self.trainer.images
+        best = run.best()
+        self.warned += run.damaged
+        if best is None or best.images >= at or sum("to" in d for d in self.rollbacks) >= RETURNS:
+            return
+        attempt = max((int(d["attempt"]) for d in self.rollbacks), default=0) + 1
+        decision = {"kind": "rollback", "images": best.images, "attempt": attempt, "why": why, "at": at, "to": "best"}
+        run.decide(decision)
+        self.rollbacks.append(decision)
+        self._take(best, attempt)
+        self.warned.append(
+            f"{why} at {at:,} images: went back to {best.images:,}, where they were judged best, and halved the "
+            f"learning rate (attempt {attempt})"
+        )
+
+    def _finish_returning(self, attempt: int) -> None:
+        """Go back where that was decided and a kill came before it was done; the state says of which attempt it is."""
+        decided = next((d for d in reversed(self.rollbacks) if "to" in d), None)
+        if decided is None or self.trainer.images <= int(decided["images"]) or attempt >= int(decided["attempt"]):
+            return
+        best = self.run.best()
+        if best is None or best.images != int(decided["images"]):
+            raise RunError("the state that it decided to go back to is not there", where=self.run.path / "best")
+        self._take(best, int(decided["attempt"]))
+
+    def _take(self, best: State, attempt: int) -> None:
+        self.trainer.restore(best)
+        self.trainer.attempt = attempt
+        self.run.rewind(self.trainer.images)
+        self._save()
+        self.clock.restart(self.trainer.images)

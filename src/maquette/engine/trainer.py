@@ -19,7 +19,7 @@ from maquette.engine.optim import PhaseOptimizer
 from maquette.engine.plan import Plan
 from maquette.families.family import Family
 from maquette.nn.pixels import condition_tensors, to_tensor
-from maquette.store.run import State
+from maquette.store.shelf import State
 
 SETTLE_BATCHES = 24
 
@@ -119,6 +119,7 @@ class Trainer:
         """What a checkpoint holds. Random states are not in it: every step seeds anew from its number."""
         facts = {
             "images": self.images, "step": self.steps, "seconds": seconds, "sums": self.sums, "count": self.count,
+            "attempt": self.attempt,
         }  # fmt: skip
         return State(arrays(self.tensors()), facts)
 
@@ -172,6 +173,15 @@ class Trainer:
         with torch.no_grad():
             family.settle(batches)
         return family.eval().requires_grad_(False)
+
+    def model_at(self, state: State) -> Family:
+        """The model as it was in another state of this run. Changes nothing of training."""
+        now = self.state(0.0)
+        self.restore(state)
+        try:
+            return self.model()
+        finally:
+            self.restore(now)
 
     def _settling(self, position: int, count: int) -> list[Batch]:
         self.generator.manual_seed(seed_of("settle", self.plan.seed, position))

@@ -8,7 +8,6 @@ that decision is written down in the run.
 
 from __future__ import annotations
 
-import copy
 import json
 import math
 import time
@@ -26,7 +25,6 @@ from maquette.core.errors import MaquetteError
 from maquette.core.files import write_bytes
 from maquette.data.dataset import Dataset
 from maquette.engine.judging import Drawn, draw_many
-from maquette.engine.load import arrays, fill, schema
 from maquette.engine.table import condition_table
 from maquette.families.family import Family, Samples
 from maquette.features import REGISTRY
@@ -37,12 +35,9 @@ from maquette.judge.evidence import VIEWS, Changed, Chosen, pick
 from maquette.judge.interval import Estimate, jackknife
 from maquette.judge.metrics.fidelity import kernel_distances
 from maquette.judge.metrics.variety import usual_distance, vendi
-from maquette.store import weights
 from maquette.store.run import Run
 
 FILE = "judged.jsonl"
-BEST = "best.safetensors"
-"""The best model so far, until the run is finished."""
 COUNT = 256
 """Images drawn at each point."""
 CHOICE = 512
@@ -94,6 +89,8 @@ class Watch:
         self._reach = usual_distance(some) / 2
         self._variety = vendi(some, self._reach) / len(some)
         self.points = [_point(record) for record in _read(run.path / FILE)]
+        self.lost = False
+        """Whether the last judgement found that the images have lost their variety."""
         self.pace = 0.0
         """Seconds an image takes to draw and to look at, as last measured."""
 
@@ -144,11 +141,13 @@ class Watch:
 
     def _warnings(self, point: Point) -> list[str]:
         best = min(self.points, key=lambda other: other.value, default=None)
+        self.lost = False
         if best is None:
             return []
         widest = min(1.0, max(other.variety for other in self.points))  # noise is varied beyond real images
         worse = point.low > best.high and point.value > WORSE * best.value
-        if point.variety < COLLAPSED * widest and (worse or point.variety < COLLAPSED**2 * widest):
+        self.lost = point.variety < COLLAPSED * widest and (worse or point.variety < COLLAPSED**2 * widest)
+        if self.lost:
             return [
                 f"the images have lost their variety after {point.images:,} images seen: they have {point.variety:.0%} "
                 f"of the real images' (it was {widest:.0%}); the best model so far is kept"
@@ -195,29 +194,6 @@ class Watch:
     def _write(self) -> None:
         lines = [json.dumps(point.to_json()) for point in self.points]
         write_bytes(self.run.path / FILE, ("\n".join(lines) + "\n").encode() if lines else b"")
-
-
-def keep_best(run: Run, model: Family, images: int) -> None:
-    """Keep the model beside the one that the run goes on to write."""
-    weights.write(run.path / BEST, arrays(model.state_dict()), {"images": images})
-
-
-def best_model(run: Run, like: Family) -> tuple[Family, int] | None:
-    """The model that was kept, and after how many images that was; None when there is none that can be read."""
-    if not (run.path / BEST).exists():
-        return None
-    try:
-        values, facts = weights.read(run.path / BEST, schema(like))
-    except MaquetteError:
-        return None
-    family = copy.deepcopy(like)
-    fill(family, values)
-    return family, int(facts.get("images", 0))
-
-
-def forget_best(run: Run) -> None:
-    """The run is finished: what was kept is the model now, or was not better."""
-    (run.path / BEST).unlink(missing_ok=True)
 
 
 def read_points(path: Path) -> list[dict[str, Any]]:

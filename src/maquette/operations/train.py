@@ -32,6 +32,7 @@ TELL_EVERY = 0.5
 """Seconds between two progress events."""
 LOOK_EVERY = 1.0
 """Seconds between two looks for a request to pause."""
+LOST = "the images had lost their variety"
 SHEET, FEWEST, PIXELS = 64, 4, 2**20
 """Images on a sheet at most and at least, and about how many pixels they have together."""
 SHEET_SHARE = JUDGE_SHARE = CHOICE_SHARE = 0.04
@@ -140,14 +141,20 @@ def _given(names: tuple[str, ...] | None) -> tuple[str, ...] | None:
 
 
 def _train(
-    session: Session, steps: Generator[Step], asked: list[str], watch: Watch | None, until: str
+    session: Session, steps: Generator[Step, str | None], asked: list[str], watch: Watch | None, until: str
 ) -> Iterator[Event]:
     """Turn the loop's steps into events, draw sheets, judge, and stop when asked to."""
     run = session.run
     told = looked = drawing = judging = 0.0
-    step = None
+    step: Step | None = None
+    back: str | None = None
     with contextlib.closing(steps):  # closing saves, also when the caller of this goes away
-        for step in steps:
+        while True:
+            try:
+                step = steps.send(back)
+            except StopIteration:
+                break
+            back = None
             for text in step.warned:
                 yield Warning(text=text)
             for text in step.told:
@@ -161,8 +168,9 @@ def _train(
                 drawing += time.monotonic() - now
             if step.sheet_due and not asked and watch is not None and judging <= JUDGE_SHARE * step.seconds:
                 now = time.monotonic()
-                yield from _judge(session, watch, step.images)
+                yield from _judge(session, watch, step)
                 judging += time.monotonic() - now
+                back = LOST if watch.lost else None
                 if until == "settled" and step.progress > 0.3 and watch.settled:
                     asked.append("settled")
             if now - looked >= LOOK_EVERY:
@@ -181,16 +189,14 @@ def _train(
         yield from _sheet(session, session.load_model(), session.trainer.images, hurry)
 
 
-def _judge(session: Session, watch: Watch, images: int) -> Iterator[Event]:
+def _judge(session: Session, watch: Watch, step: Step) -> Iterator[Event]:
     """Hold images of the model against images that it never learns from."""
-    from maquette.engine.watch import keep_best
-
-    model = session.trainer.model()
+    model, images = session.trainer.model(), step.images
     point, warned = watch.judge(model, images)
     for text in warned:
         yield Warning(text=text)
     if watch.is_best(point):
-        keep_best(session.run, model, images)
+        session.run.keep_best(session.trainer.state(step.seconds))
     yield Note(
         text=f"after {images:,} images seen: distance to {watch.part} images {point.value:.3g} "
         f"[{point.low:.3g} to {point.high:.3g}], variety {point.variety:.0%} of theirs"
@@ -200,20 +206,19 @@ def _judge(session: Session, watch: Watch, images: int) -> Iterator[Event]:
 def _choose(session: Session, watch: Watch, step: Step) -> Iterator[Event]:
     """Which of the averages, or of the models on the way, becomes the model."""
     from maquette.engine.average import LENGTHS
-    from maquette.engine.watch import best_model, forget_best
 
     trainer, run = session.trainer, session.run
     names = ("the average over few images", "the average", "the average over many images")
     candidates = {names[1]: session.load_model(), names[0]: trainer.model(0), names[2]: trainer.model(len(LENGTHS) - 1)}
-    kept = best_model(run, candidates[names[1]])
-    if kept is not None and kept[1] < trainer.images:
-        candidates[f"the model after {kept[1]:,} images"] = kept[0]
+    kept = run.best()
+    if kept is not None and kept.images < trainer.images:
+        candidates[f"the model after {kept.images:,} images"] = trainer.model_at(kept)
     which, values = watch.choose(candidates, CHOICE_SHARE * step.seconds)
     if which != names[1]:
         session.keep(candidates[which])
         yield Note(text=f"{which} is surely better on {watch.part} images than {names[1]}: it is the model")
     run.update(chosen={"which": which, "values": {name: value.value for name, value in values.items()}})
-    forget_best(run)
+    run.forget_best()
 
 
 def _progress(step: Step) -> Progress:

@@ -4,6 +4,7 @@
     log.jsonl           numbers while training, one line each
     decisions.jsonl     what the run decided on its way and must decide again the same way when it resumes
     checkpoints/        the newest three states, each a folder named by the images seen
+    best/               the state that was judged best so far, while the run learns
     model.safetensors   the model to sample with
     samples/            sheets made while training
     pause               there while somebody asks the run to pause
@@ -16,42 +17,25 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from maquette.core.errors import ModelFileError, RunError
+from maquette.core.errors import RunError
 from maquette.core.files import atomic_file, make_folder, sync_folder
 from maquette.store import disk, weights
-from maquette.store.digest import file_digest, json_digest
+from maquette.store.digest import file_digest
 from maquette.store.lock import Held, file_lock
+from maquette.store.shelf import PARTIAL, Shelf, State, sweep
 
 VERSION = 1
 KEPT = 3
 RUN_FILE = "run.json"
 MODEL_FILE = "model.safetensors"
-MAX_STATE = 256 * 2**30
 _KIND = "maquette run"
 _HARMLESS = {".DS_Store", "Thumbs.db", "desktop.ini"}
-_FOLDER = re.compile(r"(\d{12})(\.before)?")
-_PARTIAL = re.compile(r"\..+\.partial")
-
-
-@dataclass(frozen=True)
-class State:
-    """All that training needs to go on: arrays by name, and plain facts with at least `images` and `step`."""
-
-    tensors: Mapping[str, NDArray[Any]]
-    facts: Mapping[str, Any]
-
-    @property
-    def images(self) -> int:
-        """How many images the run had seen."""
-        return int(self.facts["images"])
 
 
 class Run:
@@ -62,7 +46,7 @@ class Run:
         self.facts: dict[str, Any] = dict(facts)
         self.damaged: list[str] = []
         """What was found damaged and left aside, in words."""
-        self._whole: set[str] = set()
+        self._shelves = {"checkpoints": Shelf(self.path / "checkpoints", KEPT), "best": Shelf(self.path / "best", 1)}
 
     # The folder
 
@@ -75,7 +59,7 @@ class Run:
         if path.exists() and not path.is_dir():
             raise RunError("this is a file, not a folder", where=path, do="choose another name")
         others = [child.name for child in path.iterdir()] if path.is_dir() else []
-        others = [name for name in others if name not in _HARMLESS and not _PARTIAL.fullmatch(name)]
+        others = [name for name in others if name not in _HARMLESS and not PARTIAL.fullmatch(name)]
         if others:
             what = ", ".join(sorted(others)[:3])
             raise RunError(f"the folder holds other things ({what})", where=path, do="choose a new or an empty folder")
@@ -155,58 +139,16 @@ class Run:
     # Checkpoints
 
     def save(self, state: State) -> Path:
-        """Write a complete checkpoint or none; then let go of all but the newest three whole ones.
-
-        A checkpoint of more images than this one comes from a future that was abandoned (it was damaged, or training
-        went back): it goes as soon as this one is safe.
-        """
-        facts = disk.plain(state.facts, "the facts of the state")
-        images = facts.get("images")
-        if type(images) is not int or not 0 <= images < 10**12 or type(facts.get("step")) is not int:
-            raise RunError("a state needs whole numbers of images and steps", where=self.path)
-        name = f"{images:012d}"
-        folder = self._own("checkpoints")
-        with disk.writing("the checkpoint", folder / name):
-            make_folder(folder)
-            self._sweep(self.path, folder)
+        """Write a complete checkpoint or none; then let go of all but the newest three whole ones."""
+        shelf = self._shelf("checkpoints")
+        with disk.writing("the checkpoint", shelf.folder):
+            sweep(self.path)
             self._sync_log()
-            partial = folder / f".{name}.{os.getpid()}.partial"
-            try:
-                self._write_state(partial, state.tensors, facts)
-                self._put_in_place(partial, folder / name)
-            except BaseException as error:
-                with contextlib.suppress(OSError):
-                    _remove(partial)
-                if isinstance(error, ModelFileError):
-                    raise RunError(error.what, where=folder / name, do=error.do) from error
-                raise
-        self._whole.add(name)
-        # The checkpoint is safe now. What cannot be removed is tried again at the next save.
-        with contextlib.suppress(OSError):
-            self._prune(folder, name)
-        return folder / name
+        return shelf.save(state)
 
-    def _write_state(self, partial: Path, tensors: weights.Tensors, facts: dict[str, Any]) -> None:
-        digest = weights.write(partial / "state.safetensors", tensors, {"images": facts["images"]})
-        content = {"version": VERSION, "facts": facts, "tensors": digest}
-        disk.write_object(partial / "state.json", {**content, "digest": json_digest(content)})
-
-    def _put_in_place(self, partial: Path, final: Path) -> None:
-        """Rename the complete folder. A whole one that is there already stays readable under another name meanwhile."""
-        before = final.with_name(f"{final.name}.before")
-        if final.exists() and not self._is_whole(final):
-            self._discard([final])
-        elif final.exists():
-            if before.exists():
-                self._discard([before])
-            os.rename(final, before)
-            sync_folder(final.parent)
-        os.rename(partial, final)
-        sync_folder(final.parent)
-        if before.exists():
-            self._whole.discard(before.name)
-            with contextlib.suppress(OSError):
-                self._discard([before])
+    def _shelf(self, name: str) -> Shelf:
+        self._shelves[name].folder = self._own(name)
+        return self._shelves[name]
 
     def _sync_log(self) -> None:
         log = self._own("log.jsonl")
@@ -214,95 +156,34 @@ class Run:
             with open(log, "ab") as stream:
                 os.fsync(stream.fileno())
 
-    def _sweep(self, *folders: Path) -> None:
-        """Remove what a killed process left half written."""
-        for folder in folders:
-            for child in folder.iterdir():
-                if _PARTIAL.fullmatch(child.name):
-                    _remove(child)
-
-    def _discard(self, folders: list[Path]) -> None:
-        """Remove whole folders so that no half of one is ever seen under its name."""
-        moved = []
-        for folder in folders:
-            partial = folder.with_name(f".{folder.name}.{os.getpid()}.old.partial")
-            os.rename(folder, partial)
-            moved.append(partial)
-        if moved:
-            sync_folder(moved[0].parent)
-        for partial in moved:
-            _remove(partial)
-
-    def _prune(self, folder: Path, newest: str) -> None:
-        kept, gone = 0, []
-        for child in self._folders():
-            keep = child.name <= newest and kept < KEPT and self._is_whole(child)
-            kept += keep
-            if not keep:
-                gone.append(child)
-        self._discard(gone)
-
-    def _is_whole(self, folder: Path) -> bool:
-        """Whether the checkpoint can be restored; those of this process are not read again."""
-        if folder.name not in self._whole:
-            try:
-                _, digest = self._read_state_facts(folder)
-                if file_digest(folder / "state.safetensors") != digest:
-                    return False
-            except (OSError, RunError):
-                return False
-            self._whole.add(folder.name)
-        return True
-
-    def _folders(self) -> list[Path]:
-        """The folders of checkpoints, newest first; one that is being replaced comes after the one in its place."""
-        folder = self._own("checkpoints")
-        if not folder.is_dir():
-            return []
-        found = [child for child in folder.iterdir() if _FOLDER.fullmatch(child.name)]
-        return sorted(found, key=lambda child: (child.name[:12], len(child.name) == 12), reverse=True)
-
     def checkpoints(self) -> list[int]:
         """The images seen at each checkpoint that is there, oldest first."""
-        return sorted({int(child.name[:12]) for child in self._folders()})
+        return self._shelf("checkpoints").images()
 
     def restore(self) -> State | None:
         """The newest whole checkpoint, or None when none was ever saved. What is damaged is described in `damaged`."""
-        self.damaged = []
-        folders = self._folders()
-        for folder in folders:
-            try:
-                state = self._read_state(folder)
-            except (ModelFileError, RunError) as error:
-                self._whole.discard(folder.name)
-                self.damaged.append(f"checkpoint {folder.name}: {error}")
-            else:
-                self._whole.add(folder.name)
-                return state
-        if folders:
-            what = f"none of the {len(folders)} checkpoints is whole"
-            raise RunError(f"{what} ({self.damaged[0].rstrip('.')})", where=self.path, do="start again in a new folder")
+        return self._restore("checkpoints")
+
+    def _restore(self, name: str) -> State | None:
+        shelf = self._shelf(name)
+        try:
+            return shelf.restore()
+        finally:
+            self.damaged = list(shelf.damaged)
+
+    def keep_best(self, state: State) -> None:
+        """Keep this state until a better one comes, so that training can go back to it."""
+        self._shelf("best").save(state)
+
+    def best(self) -> State | None:
+        """The best state so far, or None when none was kept or it is damaged (described in `damaged`)."""
+        with contextlib.suppress(RunError):
+            return self._restore("best")
         return None
 
-    def _read_state(self, folder: Path) -> State:
-        facts, digest = self._read_state_facts(folder)
-        tensors, _ = weights.read(folder / "state.safetensors", max_bytes=MAX_STATE, digest=digest)
-        return State(tensors, facts)
-
-    def _read_state_facts(self, folder: Path) -> tuple[dict[str, Any], str]:
-        """The facts of a checkpoint, and the digest that its tensors must have."""
-        file = folder / "state.json"
-        try:
-            value = disk.read_object(file, exact=True)
-        except (OSError, ValueError) as error:
-            raise RunError(f"it cannot be read ({error})", where=file) from None
-        digest = value.pop("digest", None)
-        facts, tensors = value.get("facts"), value.get("tensors")
-        if digest != json_digest(value) or not isinstance(facts, dict) or not isinstance(tensors, str):
-            raise RunError("the content is not what was written there (its digest differs)", where=file)
-        if facts.get("images") != int(folder.name[:12]):
-            raise RunError("it belongs to another checkpoint", where=file)
-        return facts, tensors
+    def forget_best(self) -> None:
+        """The run is finished."""
+        self._shelf("best").clear()
 
     # Log and decisions
 
@@ -363,7 +244,7 @@ class Run:
         before = file_digest(path) if path.exists() else None
         known = {self.facts.get("model"), self.facts.get("model_before")}
         with disk.writing("the model", path):
-            self._sweep(self.path)
+            sweep(self.path)
         try:
             digest = weights.write(ready, tensors, facts)
             self.update(model=digest, model_before=before if before in known else None)
@@ -408,13 +289,3 @@ def _images(record: Mapping[str, Any]) -> int:
     """The images of a line of the log; a line without them belongs to the beginning."""
     images = record.get("images")
     return images if type(images) is int else 0
-
-
-def _remove(path: Path) -> None:
-    """Remove a file, or a folder of files. Never follows a link and never goes deeper."""
-    if path.is_dir() and not path.is_symlink():
-        for child in path.iterdir():
-            child.unlink()
-        path.rmdir()
-    else:
-        path.unlink(missing_ok=True)
