@@ -98,8 +98,18 @@ def test_a_table_fits_the_terminal_and_loses_no_word(texts, most):
     assert shown == " ".join(text for _, text in rows).split()
 
 
-def test_a_table_too_narrow_to_break_is_left_to_the_terminal():
-    row = ("a" * 30, "b" * 31)
+def test_a_table_too_narrow_to_break_has_its_words_beneath_its_rows():
+    words = "a sentence that says what was found in the file, and what to do about it"
+    lines = aligned("Title", ("file", "status", "in words"), [("a" * 21, "intact", words), ("b", "changed", "so")], 45)
+    assert lines == [
+        "Title", "file                   status", "---------------------  -------", "aaaaaaaaaaaaaaaaaaaaa  intact",
+        "    a sentence that says what was found in", "    the file, and what to do about it",
+        "b                      changed", "    so",
+    ]  # fmt: skip
+
+
+def test_a_table_of_which_nothing_can_be_broken_is_left_to_the_terminal():
+    row = ("a" * 32, "b" * 31)
     assert aligned("", ("one", "two"), [row], 40)[-1] == "  ".join(row)
 
 

@@ -18,7 +18,9 @@ EVERY = 5.0
 WINDOW = 10.0
 """Seconds over which the rate is measured."""
 NARROWEST = 24
-"""Letters below which a column of a table is not broken: then the terminal breaks whole lines."""
+"""Letters below which a column of a table is not broken: then it stands beneath, or the terminal breaks whole lines."""
+INDENT = "    "
+"""Before what stands beneath its row."""
 
 
 class Pace:
@@ -225,7 +227,8 @@ def _brief(fact: Any) -> str:
 def aligned(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], most: int | None = None) -> list[str]:
     """A table as lines of text with columns of equal width.
 
-    Where a line would have more than `most` letters, the widest column is broken between its words.
+    Where a line would have more than `most` letters, the widest column is broken between its words; where too little
+    room is left for that and it is the last one, it stands beneath its row.
     """
     cells = [list(columns), *[[str(cell) for cell in row] for row in rows]]
     widths = [max(len(row[column]) for row in cells) for column in range(len(columns))]
@@ -234,6 +237,11 @@ def aligned(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]], m
     if over > 0 and widths[widest] - over >= NARROWEST:
         widths[widest] -= over
         cells = [part for row in cells for part in _broken(row, widest, widths[widest])]
+    elif most and over > 0 and widest == len(widths) - 1 > 0:
+        head, *lines = aligned(title, columns[:-1], [row[:-1] for row in rows], most)[bool(title) :]
+        beneath = [textwrap.wrap(row[-1], max(most - len(INDENT), NARROWEST)) for row in cells[1:]]
+        rest = [[line, *(INDENT + part for part in parts)] for line, parts in zip(lines[1:], beneath, strict=True)]
+        return [*([title] if title else []), head, lines[0], *(line for part in rest for line in part)]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in cells]
     return [*([title] if title else []), lines[0], "  ".join("-" * width for width in widths), *lines[1:]]
 

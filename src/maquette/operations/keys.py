@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from maquette.trust.keys import Keys as Folder
 
 ACTIONS = ("show", "name", "export", "trust", "forget", "rotate", "revoke", "import", "protect", "time-stamping")
-_PUBLIC = "a local key proves that an image is unchanged and from this maker; the public does not know the maker"
+_PUBLIC = "A local key proves: unchanged, and by this maker. The public does not know it."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -178,8 +178,6 @@ def _facts(folder: Folder) -> dict[str, Any]:
 
 
 def _table(facts: Mapping[str, Any]) -> Table:
-    rows = [
-        [one["state"], one["name"], one["serial"], f"{one['from']} to {one['until']}"] for one in facts["certificates"]
-    ]
+    rows = [[one["state"], one["name"], one["serial"], one["until"]] for one in facts["certificates"]]
     rows += [["trusted", one["name"], one["fingerprint"][:32], ""] for one in facts["trusted"] if not one["own"]]
-    return Table(title="Keys and whom they answer to", columns=["state", "name", "number", "holds"], rows=rows)
+    return Table(title="Keys and whom they answer to", columns=["state", "name", "number", "until"], rows=rows)

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 JOURNEY: Mapping[str, tuple[str, ...]] = {
     "Start": ("demo", "studio"),
-    "Data": ("ingest", "audit", "label", "remove"),
+    "Data": ("ingest", "audit", "label", "remove", "mark"),
     "Models": ("train", "pause", "evaluate", "compare", "export"),
     "Images": ("sample", "refine", "palette", "cube", "edit", "use", "verify", "replay"),
     "Workspace": ("list", "card", "keys"),

@@ -6,14 +6,18 @@ digest of how the image was made, so that an image that lost everything else can
 
 from __future__ import annotations
 
+import os
+import secrets
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maquette.core.errors import UsageError
+from maquette.core.errors import TrustError, UsageError
 from maquette.core.image import Image
 from maquette.store.digest import json_digest
 from maquette.trust.manifest import Manifest
+from maquette.trust.vault import Vault, read_outside
 
 if TYPE_CHECKING:
     from maquette.trust.watermark import Found
@@ -24,6 +28,7 @@ LENGTH = 4
 USUAL_SIDE = 64
 """From this shorter side up images are marked unless it is turned off: below, a mark could say nothing."""
 STRONGEST = 4.0
+SHORTEST_SECRET = 8
 
 
 def strength_of(text: str, side: int) -> float | None:
@@ -74,3 +79,22 @@ def look(picture: Image, expected: Sequence[Manifest] = ()) -> Found:
         if found is not None:
             return found
     return detect(picture, KEY, LENGTH)
+
+
+def secret(home: str | os.PathLike[str], file: str = "", *, make: bool = False) -> bytes:
+    """The secret of marks that models learn: a person's own file, or the one among the keys, made when it is needed."""
+    if file:
+        found = read_outside(Path(file)).strip()
+        if len(found) < SHORTEST_SECRET:
+            raise TrustError(f"a secret has at least {SHORTEST_SECRET} bytes", where=file)
+        return found
+    vault = Vault(Path(home) / "keys")
+    path = vault.folder / "mark.secret"
+    if make and not path.exists():
+        with vault.alone():
+            if not path.exists():
+                vault.write(path, secrets.token_hex(32).encode() + b"\n")
+    if not path.exists():
+        raise TrustError("there is no secret of a mark here yet", do="mark a dataset first, or give --secret FILE")
+    vault.check_private(path)
+    return vault.read(path).strip()

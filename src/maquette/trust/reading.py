@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import IO, Any
@@ -41,7 +42,8 @@ def media_of(head: bytes) -> str:
 
 def plain_error(error: Exception) -> str:
     """What the library says, as one short line."""
-    return " ".join(str(error).split())[:200] or type(error).__name__
+    words = re.sub(r" ?<[^<>]*>", "", str(error))  # objects by their addresses, which tell nobody anything
+    return " ".join(words.split())[:200] or type(error).__name__
 
 
 @dataclass(frozen=True, kw_only=True)
