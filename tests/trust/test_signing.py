@@ -1,5 +1,6 @@
 """Signed files are what they say: by a second reader, by one-byte changes, and by who may sign what."""
 
+import contextlib
 import copy
 import io
 
@@ -117,6 +118,40 @@ def test_whatever_is_done_to_a_file_the_pixels_are_those_that_were_signed_or_it_
     if report["status"] == "intact":
         with Pillow.open(io.BytesIO(bytes(changed[:cut]))) as opened:
             np.testing.assert_array_equal(np.asarray(opened), made.picture)
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**53), 2**53) | st.integers(0, 255) | st.floats(-1e300, 1e300)
+    | st.text(st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=9),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text("abc ü", max_size=5), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@settings(max_examples=40)
+@given(st.dictionaries(st.text("abcdef-", min_size=1, max_size=8), plain, max_size=4))
+def test_whatever_a_manifest_says_comes_back_from_the_signed_block(maker, trust, dials):
+    """The library tells some of it otherwise: a list of small whole numbers, such as a colour, as text; and it changes
+    the last digits of long numbers when it signs."""
+    press = Press(maker)
+    manifest = press.manifest(kind="sheet", seeds=(0, 63), dials=dials, refinements=({"colour": [255, 0, 16]},))
+    content = signing.sheet(picture(1), manifest, "png", press.signer)
+    report = seen(content, trust)
+    assert report["manifest"] == manifest.to_json() and report["manifest_from"] == "signature"
+    assert report["layers"] == {"signature": "present", "metadata": "present", "watermark": "absent"}
+    edit = press.manifest(kind="edited", refinements=({"op": "x", "at": [1, 2]},))
+    file = encode(picture(6), "png", **metadata.extras(edit, "png"))
+    chained = seen(press.edited(file, edit, source_bytes(content)), trust)
+    assert chained["parents"][0]["manifest"] == manifest.to_json()
+
+
+@given(st.binary(max_size=60))
+def test_whatever_stands_there_is_read_as_a_value_or_refused(content):
+    from maquette.trust.boxes import boxes, cbor
+
+    for read in (cbor, lambda content: list(boxes(content))):
+        with contextlib.suppress(ValueError):
+            read(content)
 
 
 # Who may sign what

@@ -152,7 +152,8 @@ def _plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, int) and abs(value) < 2**63:
         return int(value)
     if isinstance(value, float) and math.isfinite(value):
-        return float(value)
+        short = float(f"{value:.15g}")  # the C2PA library may change the last digits of longer ones
+        return short if math.isfinite(short) else value
     if isinstance(value, Mapping) and len(value) <= 256:
         return {_word(key): _plain(item, depth + 1) for key, item in value.items()}
     if isinstance(value, (list, tuple)) and len(value) <= 1024:
