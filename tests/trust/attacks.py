@@ -130,23 +130,40 @@ def jpeg_parts(content: bytes) -> tuple[list[bytes], bytes]:
     return parts, content[at:]
 
 
+NAMES = {
+    b"RIFF": (b"C2PA", b"JUNK"),  # the chunk of a WebP
+    b"II*\0": (struct.pack("<H", 52545), struct.pack("<H", 52544)),  # the tag of a TIFF
+    b"ftyp": (bytes.fromhex("d8fec3d61b0e483c92975828877ec481"), bytes(16)),  # the box of an AVIF
+}
+"""What a signed block is called in its file, and another name of the same length."""
+
+
 def stripped(content: bytes) -> bytes:
-    """The file without its signed block, and nothing else changed."""
+    """The file without its signed block (or with it under a name that means nothing), and nothing else changed."""
     if content.startswith(b"\x89PNG"):
         return png([(kind, body) for kind, body in png_chunks(content) if kind != b"caBX"])
-    parts, rest = jpeg_parts(content)
-    return b"\xff\xd8" + b"".join(part for part in parts if part[1] != 0xEB) + rest
+    if content.startswith(b"\xff\xd8"):
+        parts, rest = jpeg_parts(content)
+        return b"\xff\xd8" + b"".join(part for part in parts if part[1] != 0xEB) + rest
+    name, other = next(names for head, names in NAMES.items() if head in content[:8])
+    place = content.rfind(name) if content.startswith(b"II") else content.find(name)
+    assert place > 0
+    return content[:place] + other + content[place + len(name) :]
 
 
 def transplanted(signed_file: bytes, foreign: bytes) -> bytes:
-    """A foreign file with the signed block of another."""
+    """A foreign file with the signed block of another (of one length, where places in the file count)."""
     if foreign.startswith(b"\x89PNG"):
         block = [part for part in png_chunks(signed_file) if part[0] == b"caBX"]
         first, *rest = [part for part in png_chunks(foreign) if part[0] != b"caBX"]
         return png([first, *block, *rest])
-    block_parts = [part for part in jpeg_parts(signed_file)[0] if part[1] == 0xEB]
-    parts, rest_of = jpeg_parts(foreign)
-    return b"\xff\xd8" + b"".join([*block_parts, *(p for p in parts if p[1] != 0xEB)]) + rest_of
+    if foreign.startswith(b"\xff\xd8"):
+        block_parts = [part for part in jpeg_parts(signed_file)[0] if part[1] == 0xEB]
+        parts, rest_of = jpeg_parts(foreign)
+        return b"\xff\xd8" + b"".join([*block_parts, *(p for p in parts if p[1] != 0xEB)]) + rest_of
+    given, there = independent.block(signed_file), independent.block(foreign)
+    assert len(given) == len(there) and foreign.count(there) == 1
+    return foreign.replace(there, given)
 
 
 def short_lived(home: Path, seconds: float) -> datetime:
@@ -163,16 +180,17 @@ def short_lived(home: Path, seconds: float) -> datetime:
 
 
 def statuses(place: Path, count: int) -> Iterator[Trial]:
-    """Stripped, re-signed, transplanted, expired, revoked and untouched: each with its own status, for PNG and JPEG."""
+    """Stripped, re-signed, transplanted, expired, revoked and untouched: each with its own status, in every format."""
     home, other, ending, leaked = (place / name for name in ("home", "other", "ending", "leaked"))
     for one in (home, other, leaked):
         Keys(one).signer()
     trust = Trust.of(Keys(home).anchors())
-    for format in ("png", "jpeg"):
+    for format in FORMATS:
         mine, theirs = Press(home, format=format), Press(other, format=format)
-        for seed in range(count):
+        for seed in range(10_000, 10_000 + count):
             content = signed(mine, seed)
-            other_file = signed(mine, seed + 1) if seed % 2 else encode(picture(seed + 1), format)
+            both = seed % 2 or format not in ("png", "jpeg")  # the others know no place for a block but its own
+            other_file = of_one_length(mine, seed + 1, content) if both else encode(picture(seed + 1), format)
             cases = {
                 "intact": content, "unsigned": stripped(content), "changed": transplanted(content, other_file),
                 "unknown-signer": signed(theirs, seed) if seed % 2 else re_signed(content, theirs),
@@ -212,6 +230,13 @@ def wait_until(end: datetime) -> None:
     """Sleep until a certificate that ends then has ended for everybody (times are kept in whole seconds)."""
     while certificates.now() < end + timedelta(seconds=1.2):
         time.sleep(0.05)
+
+
+def of_one_length(maker: Press, seed: int, content: bytes) -> bytes:
+    """Another image whose signed block is as long as that of this one: a signature inside has a byte more or less."""
+    while len(independent.block(other := signed(maker, seed))) != len(independent.block(content)):
+        seed += 1
+    return other
 
 
 def re_signed(content: bytes, thief: Press) -> bytes:
