@@ -1,14 +1,24 @@
 """The verb `keys`, as a person uses it."""
 
+import contextlib
 import json
+import sys
+import traceback
+from pathlib import Path
 
 import pytest
 
 from maquette.core.errors import TrustError, UsageError
 from maquette.core.event import to_line
+from maquette.engine import start as starting
+from maquette.engine.probe import Choice
 from maquette.operations import operation as table
 from maquette.store.workspace import Workspace
 from maquette.trust.keys import Keys
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "trust"))
+
+import attacks  # what people do to signed images
 
 
 @pytest.fixture
@@ -56,6 +66,54 @@ def test_no_event_holds_a_byte_of_a_key(keys, tmp_path):
     said += keys("export", to=str(tmp_path / "x.pem"))[-1].summary + (tmp_path / "x.pem").read_text()
     assert secret and not any(line in said for line in secret)
     json.dumps(keys()[-1].facts)
+
+
+def test_nothing_that_a_session_writes_or_says_holds_a_byte_of_a_key(tmp_path, monkeypatch):
+    """From making a dataset to errors about damaged keys: files, events, errors, logs, the index and checkpoints."""
+    home, place = tmp_path / "home", tmp_path / "place"
+    place.mkdir()
+    monkeypatch.chdir(place)
+    monkeypatch.setenv("MAQUETTE_DEBUG", "1")
+    monkeypatch.setattr(starting, "remembered", lambda *args: (Choice(rate=800.0, plain=800.0), False))
+    space, said, secrets = Workspace(home), [], []
+
+    def do(verb, **values):
+        try:
+            said.extend(to_line(event) for event in table.run(verb, space, values))
+        except Exception as error:
+            said.extend(traceback.format_exception(error))
+            said.append(repr(vars(error)))
+        with contextlib.suppress(ValueError):  # the keys are damaged
+            secrets.extend(attacks.secrets_of(home))
+
+    do("ingest", source=["drawn:numbers"], to="s.mq", size="64", count=40)
+    do("mark", of="s.mq")
+    do("train", dataset="s.mq", to="run", family="oracle", images=64)
+    for format in ("png", "jpeg", "webp", "avif", "tiff"):
+        do("sample", run="run", to=format, count=2, format=format)
+    do("refine", source=["png"], to="refined", **{"with": "sharpen"})
+    do("verify", file=["png", "refined"])
+    do("replay", image="png/seed-00000000.png", model="run")
+    do("card", of="run")
+    do("list")
+    for action in ("show", "export", "rotate", "revoke", "show"):
+        do("keys", action=action)
+    do("keys", action="name", value="Anna")
+    path = home / "keys" / "signing.pem"
+    whole = path.read_bytes()
+    key = whole.index(b"-----BEGIN PRIVATE")
+    other_key = whole[:key] + whole[key:].replace(b"G", b"H")
+    for damaged in (whole[:-200], other_key, whole.replace(b"A", b"B"), b"", whole[::-1], whole.lower()):
+        path.write_bytes(damaged)
+        do("sample", run="run", to="broken", count=1)
+        do("keys", action="import", certificate=str(path), key=str(path))
+    path.write_bytes(whole)
+    (place / "said.txt").write_text("\n".join(said))
+    assert sum("Traceback" in line for line in said) == 12 and (place / "refined").is_dir()
+    assert len(set(secrets)) > 30
+    assert attacks.key_bytes_found(home, [tmp_path], secrets) == []
+    files = [one for one in tmp_path.rglob("*") if one.is_file()]
+    assert len(files) > 40 and any(one.suffix == ".safetensors" for one in files)
 
 
 @pytest.mark.parametrize(

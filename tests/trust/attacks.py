@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import io
 import os
 import struct
 import time
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -430,17 +431,28 @@ def _mutant(content: bytes, rng: np.random.Generator) -> bytes:
 # Keys
 
 
-def key_bytes_found(home: Path, folders: list[Path]) -> list[str]:
-    """Files outside the keys folder that hold a piece of a private key, as text, base64 or raw."""
+def secrets_of(home: Path) -> list[bytes]:
+    """What of the keys folder nobody else is to see: private keys as text, number and base64, and the mark's secret."""
     from cryptography.hazmat.primitives import serialization
 
     secrets: list[bytes] = []
     for path in (home / "keys").glob("*.pem"):
         content = path.read_bytes()
         key = serialization.load_pem_private_key(content[content.index(b"-----BEGIN PRIVATE") :], None)
-        raw = key.private_numbers().private_value.to_bytes(32, "big")
+        number = key.private_numbers().private_value
+        raw = number.to_bytes(32, "big")
         lines = content.split(b"PRIVATE KEY-----")[1].split()[:-2]
-        secrets += [raw, raw.hex().encode(), *(line[:40] for line in lines if len(line) > 20)]
+        secrets += [raw, raw[::-1], raw.hex().encode(), raw.hex().upper().encode(), str(number).encode()]
+        secrets += [base64.b64encode(raw)[:40], *(line[:40] for line in lines if len(line) > 20)]
+    for path in (home / "keys").glob("*.secret"):
+        text = path.read_bytes().strip()
+        secrets += [text, bytes.fromhex(text.decode())]
+    return secrets
+
+
+def key_bytes_found(home: Path, folders: list[Path], former: Sequence[bytes] = ()) -> list[str]:
+    """Files outside the keys folder that hold a piece of a secret, of those that are there now or of former ones."""
+    secrets = [*secrets_of(home), *former]
     found = []
     for folder in folders:
         for path in [folder] if folder.is_file() else sorted(folder.rglob("*")):

@@ -191,13 +191,10 @@ def test_a_clock_in_the_past_is_noticed(tmp_path, monkeypatch):
     Clock.year_now = 2080
     with pytest.raises(TrustError, match="certificate ended"):
         keys.signer()
-    leaf = x509.load_pem_x509_certificate((keys.folder / "signing.pem").read_bytes())
-    Clock.year_now = 2026
-    if leaf.not_valid_before_utc.year > 2026 or leaf.not_valid_before_utc > datetime.datetime(
-        2026, 1, 1, tzinfo=datetime.UTC
-    ):
-        with pytest.raises(TrustError, match="before the signing key was made"):
-            keys.signer()
+    monkeypatch.setattr(certificates, "EARLIEST", certificates.EARLIEST.replace(year=1990))
+    Clock.year_now = 1991
+    with pytest.raises(TrustError, match="before the signing key was made"):
+        keys.signer()
 
 
 def test_keys_are_made_once_however_many_ask(tmp_path):
@@ -239,6 +236,16 @@ def test_a_new_authority_leaves_the_former_one_believed(tmp_path):
     assert keys.signer().name == "Ben"
     assert [anchor.name for anchor in keys.anchors()] == ["your own keys", "your former keys"]
     assert former.pem in [anchor.pem for anchor in keys.anchors()]
+
+
+def test_a_lost_leaf_is_made_again_under_the_same_authority(tmp_path):
+    keys = Keys(tmp_path)
+    before = keys.signer("Anna")
+    (authority,) = keys.anchors()
+    (keys.folder / "signing.pem").unlink()
+    assert keys.anchors() == [authority]
+    after = keys.signer()
+    assert after.fingerprint != before.fingerprint and keys.anchors() == [authority]
 
 
 def test_what_is_revoked_is_on_a_standard_list_that_the_authority_signed(tmp_path):

@@ -51,6 +51,8 @@ def mark(request: Mark, workspace: Workspace) -> Iterator[Event]:
     path = workspace.dataset_path(request.of)
     if (path / "dataset.json").is_file():
         yield from _marking(path, request, secret(workspace.home, request.secret, make=True), workspace)
+    elif not Path(request.of).expanduser().exists():
+        raise UsageError(f"{request.of!r} is neither a dataset nor images", do="see what there is: maquette list")
     else:
         yield from _looking(request, secret(workspace.home, request.secret))
 
@@ -188,8 +190,6 @@ def _images(path: Path) -> Sequence[NDArray[np.generic]]:
     from maquette.data.shape import WHOLE
     from maquette.trust.reading import MEDIA
 
-    if not path.exists():
-        raise UsageError(f"{str(path)!r} is neither a dataset nor images", do="see what there is: maquette list")
     kinds = {ending for ending, kind in MEDIA.items() if kind.startswith("image/")}
     files = sorted(one for one in path.rglob("*") if one.suffix.lower() in kinds) if path.is_dir() else [path]
     files = [one for one in files if one.name != "sheet.png"][:MOST_IMAGES]

@@ -299,7 +299,8 @@ class Keys:
     # Making
 
     def _make(self, maker: str) -> None:
-        self._make_authority(maker)
+        if not self._authority.exists():  # an authority whose leaf was lost goes on: what it vouched for stays believed
+            self._make_authority(maker)
         self._make_leaf(maker)
         if maker:
             self._save_name(maker)
