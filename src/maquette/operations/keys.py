@@ -33,6 +33,7 @@ class Keys:
     value: str = argument("what the action is about", default="")
     to: str = setting("", "for export: the file to write", form="FILE")
     name: str = setting("", "for trust: the name for the other maker; the file's name when left out")
+    stamps: bool = setting(False, "for trust: believe the time stamps of this authority, and nothing else")
     certificate: str = setting("", "for import: the certificates, in PEM form", form="FILE")
     key: str = setting("", "for import: the private key, in PEM form", form="FILE")
     authority: bool = setting(False, "for rotate: also make a new local authority")
@@ -85,9 +86,11 @@ def _export(folder: Folder, request: Keys) -> str:
 
 def _trust(folder: Folder, request: Keys) -> str:
     file = Path(_needed(request.value, "maquette keys trust FILE"))
-    what = folder.trust(file, request.name or file.stem)
+    what = folder.trust(file, request.name or file.stem, stamps=request.stamps)
     if what == "list":
         return f"{file}: what that authority revoked is known here now."
+    if request.stamps:
+        return f"Time stamps under {file.name} are believed from now on."
     return f"Images signed under {file.name} count as intact from now on, as those of {request.name or file.stem}."
 
 
@@ -167,9 +170,12 @@ def _facts(folder: Folder) -> dict[str, Any]:
         for number, one in enumerate(folder.signing_certificates())
     ]  # fmt: skip
     trusted = [
-        {"name": anchor.name, "fingerprint": x.fingerprint(x.from_pem(anchor.pem)), "own": anchor.own}
+        {
+            "name": anchor.name, "fingerprint": x.fingerprint(x.from_pem(anchor.pem)), "own": anchor.own,
+            "stamps": anchor.stamps,
+        }
         for anchor in anchors
-    ]
+    ]  # fmt: skip
     facts = folder.facts()
     return {
         "folder": str(folder.folder), "maker": facts["name"], "time_stamping": facts["time_stamping"] or "off",
@@ -179,5 +185,9 @@ def _facts(folder: Folder) -> dict[str, Any]:
 
 def _table(facts: Mapping[str, Any]) -> Table:
     rows = [[one["state"], one["name"], one["serial"], one["until"]] for one in facts["certificates"]]
-    rows += [["trusted", one["name"], one["fingerprint"][:32], ""] for one in facts["trusted"] if not one["own"]]
+    rows += [
+        ["stamps" if one["stamps"] else "trusted", one["name"], one["fingerprint"][:32], ""]
+        for one in facts["trusted"]
+        if not one["own"]
+    ]
     return Table(title="Keys and whom they answer to", columns=["state", "name", "number", "until"], rows=rows)

@@ -43,6 +43,7 @@ def believed(chain: Sequence[Any], anchors: Sequence[Anchor]) -> Anchor | None:
     """The authority known here that stands behind a chain of certificates, whether or not their time is over."""
     if not chain:
         return None
+    anchors = [anchor for anchor in anchors if not anchor.stamps]
     for one, by in zip(chain, [*chain[1:], None], strict=True):
         for anchor in anchors:
             try:

@@ -6,6 +6,7 @@
         signing.pem             certificate (with those between it and its authority) and private key that sign
         former/                 certificates that signed before, and former authorities; no keys
         trusted/                authorities of other makers, by the name they were given here
+    stamping/               authorities whose time stamps are believed, and nothing else that they vouch for
         revoked/                lists of revoked certificates, by the fingerprint of their authority
 
 A certificate and its key share one file, so that a rotation is one rename: there is never a key without its
@@ -39,12 +40,17 @@ class Anchor:
     pem: str
     own: bool = False
     leaf: bool = False
+    stamps: bool = False
+    """Of this authority time stamps alone are believed: those who certify services certify many others too."""
     revoked: frozenset[int] = frozenset()
 
     def to_json(self) -> dict[str, Any]:
         """Plain JSON, for a worker; serial numbers as text, because they have up to 160 bits."""
         revoked = [str(serial) for serial in sorted(self.revoked)]
-        return {"name": self.name, "pem": self.pem, "own": self.own, "leaf": self.leaf, "revoked": revoked}
+        return {
+            "name": self.name, "pem": self.pem, "own": self.own, "leaf": self.leaf, "stamps": self.stamps,
+            "revoked": revoked,
+        }  # fmt: skip
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Anchor:
@@ -138,11 +144,12 @@ class Keys:
             chain = x.read_chain(self.vault.read(self._signing), os.fspath(self._signing))
             if not any(x.issued(chain[0], x.from_pem(anchor.pem)) for anchor in found):
                 found.append(Anchor(name="your own certificate", pem=x.pem(chain[0]), own=True, leaf=True))
-        return found + [self._anchor(path, path.stem, own=False) for path in self._files("trusted")]
+        found += [self._anchor(path, path.stem) for path in self._files("trusted")]
+        return found + [self._anchor(path, path.stem, stamps=True) for path in self._files("stamping")]
 
-    def _anchor(self, path: Path, name: str, *, own: bool) -> Anchor:
+    def _anchor(self, path: Path, name: str, **facts: bool) -> Anchor:
         certificate = x.read_chain(self.vault.read(path), os.fspath(path))[0]
-        return Anchor(name=name, pem=x.pem(certificate), own=own, revoked=self._revoked(certificate))
+        return Anchor(name=name, pem=x.pem(certificate), revoked=self._revoked(certificate), **facts)
 
     def _revoked(self, authority: Any) -> frozenset[int]:
         path = self._revoked_path(authority)
@@ -245,7 +252,7 @@ class Keys:
             self.vault.write(self._signing, content)
         return chain[0]
 
-    def trust(self, file: Path, name: str) -> str:
+    def trust(self, file: Path, name: str, *, stamps: bool = False) -> str:
         """Believe another maker's authority (or take in a newer list of what one of them revoked)."""
         content = read_outside(file)
         if b"X509 CRL" in content and b"BEGIN CERTIFICATE" not in content:
@@ -257,7 +264,8 @@ class Keys:
         with self.vault.alone():
             for number, one in enumerate(chain):
                 suffix = "" if len(chain) == 1 else f"-{number + 1}"
-                self.vault.write(self.folder / "trusted" / f"{name}{suffix}.pem", x.pem(one).encode())
+                kind = "stamping" if stamps else "trusted"
+                self.vault.write(self.folder / kind / f"{name}{suffix}.pem", x.pem(one).encode())
         if b"X509 CRL" in content:
             self._take_revoked(content[content.index(b"-----BEGIN X509 CRL") :], file)
         return "authority"
@@ -270,11 +278,14 @@ class Keys:
 
     def forget(self, name: str) -> None:
         """Believe another maker's authority no longer."""
-        names = [path.stem for path in self._files("trusted")]
+        paths = [*self._files("trusted"), *self._files("stamping")]
+        names = [path.stem for path in paths]
         if name not in names:
             raise UsageError(f"nobody is trusted here under the name {name!r}", do=nearest(name, names))
         with self.vault.alone():
-            (self.folder / "trusted" / f"{name}.pem").unlink()
+            for path in paths:
+                if path.stem == name:
+                    path.unlink()
 
     def export(self) -> bytes:
         """What others need to check images of this maker: the authority's certificate and the revoked. No key."""
