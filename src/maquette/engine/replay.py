@@ -55,7 +55,7 @@ def again(
         value = given.get(condition.name, manifest.conditions.get(condition.name))
         if condition.name not in given and isinstance(value, str) and value.startswith("sha256:"):
             raise ConditionError(
-                f"the image was made from another one ({condition.name})", do=f"give --image {condition.name}=FILE"
+                f"the image was made from another one ({condition.name})", do=f"give --given {condition.name}=FILE"
             )
         rows[condition.name] = condition.encode(value, spec.height, spec.width)[None]
     batch = manifest.batch if 0 < manifest.batch <= MOST_BATCH else model.together
