@@ -4,6 +4,7 @@ import json
 import os
 import re
 
+import numpy as np
 import pytest
 
 from maquette.core.errors import MaquetteError, UsageError
@@ -52,6 +53,24 @@ def test_training_writes_the_card_of_the_model(made):
     assert "circle" in text and "not stated" in text
     assert said["parameters"] and "anonymous" not in text.lower() and "private" not in text.lower()
     assert str(made.home) not in text, "paths may name a person"
+
+
+def test_the_card_of_a_dataset_counts_what_is_learned_from_and_names_what_was_changed(made, tmp_path):
+    *_, result = make_drawn("shapes", tmp_path / "changed.mq", width=8, height=8, count=40)
+    data = result.value
+    first = card(made, data.path).facts
+    held_out = len(data.indices("held-out"))
+    assert (first["images"], first["learned_from"], first["held_out"]) == (40, 40 - held_out, held_out)
+    assert first["not_in_use"] == 0 and first["changes"] == [] and first["edition"] == 1 and 0 < held_out < 20
+    item = data.item(int(data.indices("train")[0]))["path"]
+    list(table.run("remove", made, {"dataset": str(data.path), "images": [item], "because": "a thumb in front"}))
+    second = card(made, data.path).facts
+    assert (second["learned_from"], second["not_in_use"], second["edition"]) == (39 - held_out, 1, 2)
+    assert second["set_aside"]["reasons"] == {"a thumb in front": 1} and len(second["changes"]) == 1
+    assert "a thumb in front" in (data.path / "card.md").read_text("utf-8")
+    for odd in (b"", b"no array", np.zeros((2, 2)).tobytes()):
+        (data.path / "parts.2.npy").write_bytes(odd)
+        assert card(made, data.path).facts["held_out"] is None
 
 
 def test_what_people_state_stands_apart_and_can_be_taken_back(made):

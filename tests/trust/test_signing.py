@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import io
+from types import SimpleNamespace
 
 import independent
 import numpy as np
@@ -276,7 +277,8 @@ def test_an_unsigned_file_of_the_same_image_is_signed_later(maker, tmp_path, tru
 
 def test_the_engine_vouches_with_the_digest_of_the_run(monkeypatch):
     monkeypatch.setattr(sampling, "draw", lambda *_, **__: iter([np.stack([picture(1), picture(2)])]))
-    family = type("F", (), {"spec": type("S", (), {"conditions": ()})})
+    form = SimpleNamespace(conditions=())
+    family = SimpleNamespace(spec=form, Options=object, made=lambda options: form)
     (batch,) = sampling.vouched(family, MODEL, [7, 8], {})
     assert [(made.seed, made.model, made.guided) for made in batch] == [(7, MODEL, False), (8, MODEL, False)]
     np.testing.assert_array_equal(batch[1].picture, picture(2))

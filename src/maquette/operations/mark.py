@@ -60,6 +60,7 @@ def mark(request: Mark, workspace: Workspace) -> Iterator[Event]:
 def _marking(path: Path, request: Mark, secret: bytes, workspace: Workspace) -> Iterator[Event]:
     from maquette.data.dataset import Dataset
     from maquette.data.edition import Changes, history, number, revise
+    from maquette.trust import cards
 
     data = Dataset.open(path)
     if any(str(one["what"]).startswith(_WHAT) for one in history(data)):
@@ -76,6 +77,9 @@ def _marking(path: Path, request: Mark, secret: bytes, workspace: Workspace) -> 
         yield Warning(text=f"{unfit:,} of {len(data):,} images cannot carry a mark (too flat, or drawn) and stay as is")
     data = Dataset.open(path)
     workspace.index.add_dataset(data)
+    trouble = cards.refresh(path)
+    if trouble:
+        yield Warning(text=trouble)
     facts = {
         "dataset": str(path), "marked": marked, "unmarked": unfit, "mark": payload.hex(), "digest": data.digest,
         "edition": number(data),

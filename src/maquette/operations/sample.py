@@ -181,7 +181,8 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         names = ", ".join(spec.name for spec in model.spec.conditions)
         yield Note(text=f"nothing was asked for: {names} as in the training images")
     if press.unfit:
-        yield Note(text=f"{len(press.unfit):,} images carry no watermark, for example because {press.unfit[0]}")
+        many = f"{len(press.unfit):,} images carry" if len(press.unfit) > 1 else "1 image carries"
+        yield Note(text=f"{many} no watermark, for example because {press.unfit[0]}")
     workspace.index.add_images(paths, noted)
     result = {"images": [str(path) for path in paths], "seeds": used, "to": str(to), "set_aside": inputs.refused}
     summary = f"{len(paths):,} images of the seeds {seeds[0]} to {seeds[-1]} in {to}."

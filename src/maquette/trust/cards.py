@@ -73,17 +73,20 @@ def _dataset(folder: Path) -> dict[str, Any]:
     if not said:
         raise DataError("its description cannot be read", where=folder)
     spec, settings = _table(said.get("spec")), _table(said.get("settings"))
-    aside = _set_aside(folder / "set_aside.jsonl")
+    aside = _set_aside(_file(folder, said, "set_aside.jsonl"))
+    learned, held_out, unused = _parts(_file(folder, said, "parts.npy"))
     sources = _list(settings.get("sources") or settings.get("source"))
     lists = _table(said.get("records"))
     return {
         "card": "dataset", "name": folder.name.removesuffix(".mq"), "digest": said.get("digest"),
-        "images": said.get("count"), "created": said.get("created"),
+        "images": said.get("count"), "created": said.get("created"), "learned_from": learned, "held_out": held_out,
+        "not_in_use": unused, "edition": said.get("edition", 1),
+        "changes": [str(one.get("what"))[:200] for one in _list(said.get("history")) if isinstance(one, dict)][:100],
         "size": f"{spec.get('width')}x{spec.get('height')}", "mode": spec.get("mode"),
         "conditions": [_condition(one) for one in spec.get("conditions") or []],
         # Sources by their last name only: a path may name a person.
         "sources": sorted({Path(str(one)).name or str(one) for one in sources}),
-        "held_out": settings.get("held_out"), "licences_found": _table(said.get("licences")),
+        "licences_found": _table(said.get("licences")),
         "set_aside": {"count": sum(aside.values()), "reasons": aside, "digest": lists.get("set_aside.jsonl")},
         "audit": _audit(folder, said.get("digest")), "stated": statements(folder),
     }  # fmt: skip
@@ -101,6 +104,26 @@ def _condition(one: Any) -> dict[str, Any]:
     said = _table(one)
     classes = _list(said.get("classes"))
     return {"name": said.get("name"), "kind": said.get("kind"), **({"classes": classes} if classes else {})}
+
+
+def _file(folder: Path, said: Mapping[str, Any], name: str) -> Path:
+    """A file of the dataset as its newest edition has it."""
+    newest = Path(str(_table(said.get("files")).get(name, name))).name
+    return folder / newest
+
+
+def _parts(path: Path) -> tuple[int | None, int | None, int | None]:
+    """How many images are learned from, how many are held out, and how many are not in use."""
+    import numpy as np
+
+    try:
+        parts = np.load(path, mmap_mode="r", allow_pickle=False)
+        if parts.ndim != 1 or parts.dtype != np.uint8:
+            return None, None, None
+        counts = np.bincount(parts, minlength=2)
+    except (OSError, ValueError, EOFError):
+        return None, None, None
+    return int(counts[0]), int(counts[1]), int(counts[2:].sum())
 
 
 def _set_aside(path: Path) -> dict[str, int]:
@@ -237,7 +260,9 @@ def _dataset_blocks(card: Mapping[str, Any], level: int) -> list[str]:
         ("dataset", _plain(card["name"])), ("images", _number(card["images"])),
         ("form", _plain(f"{card['size']} {card['mode']}")), ("what is known of each", _conditions(card["conditions"])),
         ("sources", _plain(", ".join(card["sources"]) or "unknown")),
-        ("held out, never trained on", _number(card["held_out"])), ("made", _plain(card["created"])),
+        ("learned from", _number(card["learned_from"])), ("held out, never trained on", _number(card["held_out"])),
+        ("set aside later, not in use", _number(card["not_in_use"])), ("made", _plain(card["created"])),
+        ("changed since it was ingested", _plain("; ".join(card["changes"]) or "no")),
         ("licences found in the sources", _plain("; ".join(f"{k}: {v}" for k, v in licences.items()) or "none")),
         ("digest", _code(card["digest"])), ("set aside", f"{aside['count']:,} files, list {_code(aside['digest'])}"),
     ]  # fmt: skip

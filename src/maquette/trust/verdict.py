@@ -98,7 +98,10 @@ def _status(seen: Seen, signature: Layer) -> tuple[Status, str]:
 def _unsigned(seen: Seen) -> str:
     if seen.watermark == "present":
         chance = f"one image in {1 / max(seen.chance, 1e-12):,.0f}" + (" or fewer" if seen.chance < 1e-12 else "")
-        return f"its signature was taken away: the pixels carry Maquette's watermark (by chance {chance} would)"
+        return (
+            "there is no signature, but the pixels carry Maquette's watermark: it was taken away, or none was made"
+            f" (by chance {chance} would carry it)"
+        )
     if seen.metadata == "present":
         return "there is no signature; its metadata say that a model made it, which anybody can write"
     return "there is no signature, so nothing is known of where it came from"

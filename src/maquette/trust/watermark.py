@@ -104,7 +104,9 @@ def embed(
         change = change + _COLOUR * room[..., None] * _drawn(known.colour, spectrum(blue), place, symbols) * BLUENESS
     marked = _added(image, change, strength, decibels)
     if not _reads(marked, known, place, len(payload), symbols is not None):
-        raise UnfitError("there is too little in the image for a mark to hide in", do="leave the mark out")
+        raise UnfitError(
+            "a mark cannot be read back: the image is too empty, or nothing but noise", do="leave the mark out"
+        )
     return marked
 
 
