@@ -1,7 +1,11 @@
 """A hundredth of what benchmarks/trust.py tries."""
 
+import re
+from pathlib import Path
+
 import attacks
 
+import maquette
 from maquette.trust.keys import Keys
 
 
@@ -55,3 +59,15 @@ def test_the_search_for_keys_would_find_one(tmp_path):
     (tmp_path / "log.txt").write_text(f"error: {content[content.index('-----BEGIN PRIVATE') :]}")
     assert attacks.key_bytes_found(tmp_path / "home", [tmp_path / "log.txt"])
     assert not attacks.key_bytes_found(tmp_path / "home", [tmp_path / "home"])
+
+
+def test_every_part_that_can_sign_is_among_those_that_are_tried():
+    """Whoever adds one adds to `attacks.foreign` what foreign pixels could do there."""
+    root = Path(maquette.__file__).parent
+    words = re.compile(r"\bPress\b|\btrust import signing\b|\btrust\.signing\b")
+    signs = {str(path.relative_to(root)) for path in root.rglob("*.py") if words.search(path.read_text("utf-8"))}
+    tried = {"operations/sample.py", "operations/refine.py", "operations/replay.py"}
+    beneath = {"engine/signed.py", "engine/refined.py", "trust/press.py", "trust/signing.py"}
+    assert signs - beneath == tried
+    stamps = {str(path.relative_to(root)) for path in root.rglob("*.py") if "take_stamp" in path.read_text("utf-8")}
+    assert stamps == {"trust/origin.py", "engine/sample.py"}
