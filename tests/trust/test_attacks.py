@@ -64,7 +64,7 @@ def test_the_search_for_keys_would_find_one(tmp_path):
 def test_every_part_that_can_sign_is_among_those_that_are_tried():
     """Whoever adds one adds to `attacks.foreign` what foreign pixels could do there."""
     root = Path(maquette.__file__).parent
-    words = re.compile(r"\bPress\b|\btrust import signing\b|\btrust\.signing\b")
+    words = re.compile(r"\bPress\b|\btrust import signing\b|\btrust\.signing import .*\b(generated|edited|sheet)\b")
     signs = {str(path.relative_to(root)) for path in root.rglob("*.py") if words.search(path.read_text("utf-8"))}
     tried = {"operations/sample.py", "operations/refine.py", "operations/replay.py"}
     beneath = {"engine/signed.py", "engine/refined.py", "trust/press.py", "trust/signing.py"}
