@@ -9,9 +9,9 @@ import pytest
 from maquette.core.errors import UsageError
 from maquette.core.event import Result
 from maquette.core.image import MODES, Mode
-from maquette.data import drawings
+from maquette.data import chances, drawings
 from maquette.data.dataset import Dataset
-from maquette.data.drawn import KINDS, draw, make_drawn, spec_of
+from maquette.data.drawn import KINDS, MOVING, draw, make_drawn, spec_of
 
 
 def make(kind: str, to: Path, **settings: object) -> Dataset:
@@ -88,6 +88,52 @@ def test_digits_fly_straight_and_bounce() -> None:
     steps = [np.abs(a.astype(int) - b.astype(int)).mean() for a, b in pairwise(frames)]
     far = np.abs(frames[0].astype(int) - frames[-1].astype(int)).mean()
     assert min(steps) > 0 and max(steps) < 1.5 * far
+
+
+@pytest.mark.parametrize("kind", MOVING)
+def test_a_longer_film_begins_as_the_shorter_one(kind: str, tmp_path: Path) -> None:
+    """How many frames come before an image changes neither what they show nor what a dataset without it is."""
+    short, long = (spec_of(kind, width=32, height=32, past=past) for past in (3, 19))
+    one, other = draw(kind, short, 0, 2), draw(kind, long, 0, 2)
+    assert len(other.conditions["frames"]) == 19
+    assert np.array_equal(np.concatenate([one.conditions["frames"], one.image[None]]), other.conditions["frames"][:4])
+    assert make(kind, tmp_path / "d.mq", count=3, past=6).spec.condition("frames").length == 6
+    for past in (0, 65):
+        with pytest.raises(UsageError, match="frames before each image cannot be drawn"):
+            spec_of(kind, width=32, height=32, past=past)
+
+
+def test_bounces_fly_straight_until_chance_turns_them_at_a_border() -> None:
+    """Between two turns the middle of the shape moves evenly; the shape never leaves the image."""
+    spec = spec_of("bounces", width=64, height=64, past=19)
+    turned = 0
+    for index in range(20):
+        drawn = draw("bounces", spec, 0, index)
+        frames = np.stack([*drawn.conditions["frames"], drawn.image]).astype(float)
+        seen = np.abs(frames - frames[0, 0, 0]).sum(-1)
+        assert seen.sum((1, 2)).min() > 0.8 * seen.sum((1, 2)).max()
+        middle = np.stack([(seen * place).sum((1, 2)) / seen.sum((1, 2)) for place in np.mgrid[:64, :64]], axis=1)
+        steps = np.diff(middle, axis=0)
+        for moment in range(1, 19):
+            if not any(moment - 1 < turn < moment + 1 for turn in drawn.facts["turns"]):
+                assert np.abs(steps[moment] - steps[moment - 1]).max() < 0.5
+        turned += len(drawn.facts["turns"])
+    assert turned > 20
+
+
+def test_fields_are_as_warm_and_as_unsure_as_their_numbers_say() -> None:
+    """Over many fields of the same numbers, mean and spread of every pixel are those of the closed form."""
+    spec = spec_of("fields", width=24, height=16)
+    scaled = []
+    for index in range(600):
+        drawn = draw("fields", spec, 0, index)
+        mean, spread = chances.field(*(drawn.conditions[name] for name in ("east", "north", "unrest")), 24, 16)
+        assert drawn.image.min() > 0 and drawn.image.max() < 255
+        scaled.append((drawn.image[..., 0] / 255 - mean) / np.hypot(spread, 1 / 255 / 12**0.5))
+    whole = np.stack(scaled)
+    assert abs(whole.mean()) < 0.02 and abs(whole.std() - 1) < 0.02
+    assert np.abs(whole.mean(0)).max() < 0.2 and np.abs(whole.std(0) - 1).max() < 0.15
+    assert 0.87 < (np.abs(whole) < 1.645).mean() < 0.93
 
 
 def test_facades_wear_the_colours_of_their_map() -> None:

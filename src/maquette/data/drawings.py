@@ -20,7 +20,7 @@ from maquette.core.noise import uniform
 OVER = 4
 """How many times larger everything is drawn."""
 FRAMES = 4
-"""How many frames of a film are known before the one that is to be continued."""
+"""How many frames of a film are known before the one that is to be continued, unless more are asked for."""
 T = TypeVar("T")
 Point = tuple[float, float]
 Colour = tuple[int, ...]
@@ -30,7 +30,7 @@ class Dice:
     """Random choices of one item: a stream of numbers that depends on its seed and name alone."""
 
     def __init__(self, seed: int, name: str) -> None:
-        self._numbers = iter(uniform(seed, name, 64).tolist())
+        self._numbers = iter(uniform(seed, name, 256).tolist())
 
     def between(self, low: float, high: float) -> float:
         """A number from `low` to `high`."""
@@ -91,7 +91,7 @@ COUNTS = ("no", "one", "two", "three")
 
 def shapes(dice: Dice, width: int, height: int, *, transparent: bool = False) -> Drawing:
     """One to three equal shapes of one colour somewhere, and the sentence that says so."""
-    shape, colour, place = dice.pick(SHAPES), dice.pick(tuple(COLOURS)), dice.pick(tuple(PLACES))
+    kind, colour, place = dice.pick(SHAPES), dice.pick(tuple(COLOURS)), dice.pick(tuple(PLACES))
     count = dice.pick((1, 2, 3))
     light = round(dice.between(225, 255))
     ground = (0, 0, 0, 0) if transparent else (light, light, light)
@@ -105,18 +105,19 @@ def shapes(dice: Dice, width: int, height: int, *, transparent: bool = False) ->
         across = canvas.unit / canvas.width, canvas.unit / canvas.height
         centre = (x + far * math.cos(angle) * across[0], y + far * math.sin(angle) * across[1])
         fill = (*COLOURS[colour], 255) if transparent else COLOURS[colour]
-        _shape(canvas, shape, centre, radius * canvas.unit, fill, ground)
+        shape(canvas, kind, centre, radius * canvas.unit, fill, ground)
         centres.append([round(value, 4) for value in centre])
-    text = f"{COUNTS[count]} {colour} {_many(shape, count)} {place}"
-    facts = {"shape": shape, "colour": colour, "count": count, "place": place, "centres": centres}
-    return Drawing(image=canvas.finish(), conditions={"label": shape, "text": text}, facts=facts)
+    text = f"{COUNTS[count]} {colour} {_many(kind, count)} {place}"
+    facts = {"shape": kind, "colour": colour, "count": count, "place": place, "centres": centres}
+    return Drawing(image=canvas.finish(), conditions={"label": kind, "text": text}, facts=facts)
 
 
 def _many(word: str, count: int) -> str:
     return word if count == 1 else word + ("es" if word.endswith("s") else "s")
 
 
-def _shape(canvas: Canvas, shape: str, centre: Point, radius: float, fill: Colour, ground: Colour) -> None:
+def shape(canvas: Canvas, kind: str, centre: Point, radius: float, fill: Colour, ground: Colour) -> None:
+    """One of `SHAPES` around a centre, in pixels of the canvas."""
     x, y = canvas.at(*centre)
 
     def around(corners: int, start: float, *radii: float) -> list[Point]:
@@ -127,16 +128,16 @@ def _shape(canvas: Canvas, shape: str, centre: Point, radius: float, fill: Colou
     def disc(r: float, colour: Colour) -> None:
         canvas.draw.ellipse((x - r, y - r, x + r, y + r), fill=colour)
 
-    if shape in ("circle", "ring"):
+    if kind in ("circle", "ring"):
         disc(radius, fill)
-        if shape == "ring":
+        if kind == "ring":
             disc(radius * 0.55, ground)
-    elif shape == "cross":
+    elif kind == "cross":
         for long, wide in ((1.0, 0.34), (0.34, 1.0)):
             canvas.draw.rectangle((x - radius * long, y - radius * wide, x + radius * long, y + radius * wide), fill)
-    elif shape == "square":
+    elif kind == "square":
         canvas.draw.polygon(around(4, math.pi / 4, 1.15), fill=fill)
-    elif shape == "triangle":
+    elif kind == "triangle":
         canvas.draw.polygon(around(3, -math.pi / 2, 1.15), fill=fill)
     else:
         canvas.draw.polygon(around(10, -math.pi / 2, 1.2, 0.5), fill=fill)
@@ -163,7 +164,7 @@ DIGITS: tuple[tuple[list[Point], ...], ...] = (
 """The strokes of each digit, in a square of side 1."""
 
 
-def digits(dice: Dice, width: int, height: int) -> Drawing:
+def digits(dice: Dice, width: int, height: int, past: int = FRAMES) -> Drawing:
     """Two digits that fly straight and bounce off the borders: some frames, and the image that comes next."""
     side = 0.42 * min(width, height)
     flights: list[tuple[int, list[float], list[float]]] = []
@@ -173,7 +174,7 @@ def digits(dice: Dice, width: int, height: int) -> Drawing:
         angle, pace = dice.between(0, 2 * math.pi), dice.between(0.05, 0.1) * min(width, height)
         flights.append((digit, corner, [pace * math.cos(angle), pace * math.sin(angle)]))
     film = []
-    for moment in range(FRAMES + 1):
+    for moment in range(past + 1):
         canvas = Canvas(width, height, "L", (0,))
         for digit, start, speed in flights:
             place = [

@@ -2,8 +2,10 @@
 
     shapes    captioned shapes of one colour, count and place       label, text
     digits    two digits in motion; the next image of a film        frames
+    bounces   a shape that chance throws back from the borders      frames
     facades   houses from the front                                 map
     numbers   a sun over the sea                                    two numbers
+    fields    a source of warmth, and weather over it               three numbers
 
 Item k depends on the seed and on k alone.
 """
@@ -24,35 +26,49 @@ from maquette.core.event import Event, Note, Progress, Result
 from maquette.core.image import MODES, Mode
 from maquette.core.noise import uniform
 from maquette.core.spec import DataSpec
-from maquette.data import drawings
+from maquette.data import chances, drawings
 from maquette.data.dataset import Writer, already
 from maquette.data.drawings import Dice, Drawing
 
 COUNT = 4000
 _PIECE = 128
-_CONDITIONS: Mapping[str, Callable[[Mode], tuple[ConditionSpec, ...]]] = MappingProxyType({
-    "shapes": lambda mode: (
+MOVING: Mapping[str, Callable[[Dice, int, int, int], Drawing]] = MappingProxyType(
+    {"digits": drawings.digits, "bounces": chances.bounces}
+)
+"""What is drawn as a film: the frames that are known, and the image that comes next."""
+_CONDITIONS: Mapping[str, Callable[[Mode, int], tuple[ConditionSpec, ...]]] = MappingProxyType({
+    "shapes": lambda mode, past: (
         ConditionSpec(name="label", kind="label", classes=drawings.SHAPES),
         ConditionSpec(name="text", kind="text", length=48),
     ),
-    "digits": lambda mode: (ConditionSpec(name="frames", kind="frames", length=drawings.FRAMES, mode=mode),),
-    "facades": lambda mode: (ConditionSpec(name="map", kind="map", classes=drawings.FACADE),),
-    "numbers": lambda mode: (
-        ConditionSpec(name="sun_height", kind="number"),
-        ConditionSpec(name="sun_side", kind="number"),
-    ),
+    **{
+        kind: lambda mode, past: (ConditionSpec(name="frames", kind="frames", length=past, mode=mode),)
+        for kind in MOVING
+    },
+    "facades": lambda mode, past: (ConditionSpec(name="map", kind="map", classes=drawings.FACADE),),
+    "numbers": lambda mode, past: _numbers("sun_height", "sun_side"),
+    "fields": lambda mode, past: _numbers("east", "north", "unrest"),
 })  # fmt: skip
 KINDS = tuple(_CONDITIONS)
+_GREY = ("digits", "fields")
+LONGEST = 64
+"""Frames that may come before an image."""
 
 
-def spec_of(kind: str, *, width: int, height: int, mode: Mode | None = None) -> DataSpec:
+def _numbers(*names: str) -> tuple[ConditionSpec, ...]:
+    return tuple(ConditionSpec(name=name, kind="number") for name in names)
+
+
+def spec_of(kind: str, *, width: int, height: int, mode: Mode | None = None, past: int = drawings.FRAMES) -> DataSpec:
     """The form of a drawn dataset."""
     if kind not in KINDS:
         raise UsageError(f"nothing is drawn under the name {kind!r}", do=nearest(kind, KINDS))
     if mode is not None and mode not in MODES:
         raise UsageError(f"there is no image mode {mode!r}", do=f"there are: {', '.join(MODES)}")
-    chosen = mode or ("grey" if kind == "digits" else "rgb")
-    return DataSpec(height=height, width=width, mode=chosen, conditions=_CONDITIONS[kind](chosen))
+    if not 1 <= past <= LONGEST:
+        raise UsageError(f"{past} frames before each image cannot be drawn", do=f"give 1 to {LONGEST}")
+    chosen = mode or ("grey" if kind in _GREY else "rgb")
+    return DataSpec(height=height, width=width, mode=chosen, conditions=_CONDITIONS[kind](chosen, past))
 
 
 def draw(kind: str, spec: DataSpec, seed: int, index: int) -> Drawing:
@@ -60,8 +76,10 @@ def draw(kind: str, spec: DataSpec, seed: int, index: int) -> Drawing:
     dice = Dice(seed, f"drawn {kind} {index}")
     if kind == "shapes":
         drawn = drawings.shapes(dice, spec.width, spec.height, transparent=spec.mode == "rgba")
+    elif kind in MOVING:
+        drawn = MOVING[kind](dice, spec.width, spec.height, spec.condition("frames").length)
     else:
-        make = {"digits": drawings.digits, "facades": drawings.facades, "numbers": drawings.numbers}[kind]
+        make = {"facades": drawings.facades, "numbers": drawings.numbers, "fields": chances.fields}[kind]
         drawn = make(dice, spec.width, spec.height)
     conditions = dict(drawn.conditions)
     if "frames" in conditions:
@@ -79,15 +97,16 @@ def make_drawn(
     count: int = COUNT,
     seed: int = 0,
     held_out: float = 0.1,
+    past: int = drawings.FRAMES,
 ) -> Iterator[Event]:
-    """Draw a dataset of `count` images."""
-    spec = spec_of(kind, width=width, height=height, mode=mode)
+    """Draw a dataset of `count` images; those in motion with so many frames before each."""
+    spec = spec_of(kind, width=width, height=height, mode=mode, past=past)
     if count < 1 or not 0 <= held_out < 1:
         raise UsageError("a drawn dataset needs at least one image, and less than all of it held out")
     began = time.monotonic()
     settings = {
         "source": f"drawn:{kind}", "width": width, "height": height, "mode": spec.mode, "count": count, "seed": seed,
-        "held_out": held_out,
+        "held_out": held_out, **({"past": past} if past != drawings.FRAMES else {}),
     }  # fmt: skip
     made = already(to, settings)
     if made is not None:

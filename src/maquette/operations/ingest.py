@@ -24,7 +24,7 @@ class Ingest:
 
     source: tuple[str, ...] = argument(
         "folders, images, archives, Parquet files, NumPy arrays, DICOM files, films; or starter, drawn:shapes, "
-        "drawn:digits, drawn:facades, drawn:numbers",
+        "drawn:digits, drawn:bounces, drawn:facades, drawn:numbers, drawn:fields",
         many=True,
     )
     to: str = setting("", "the dataset: a name, or a folder; the first source's name when left out", form="DATASET")
@@ -126,7 +126,7 @@ def _own(word: str, request: Ingest, to: Path) -> Iterator[Event]:
         return
     if request.held_out is not None:
         given["held_out"] = request.held_out
-    yield from make_drawn(word.removeprefix("drawn:"), to, width=width, height=height, **given)
+    yield from make_drawn(word.removeprefix("drawn:"), to, width=width, height=height, past=request.past, **given)
 
 
 def _introduced(result: Result, workspace: Workspace) -> Result:
