@@ -200,12 +200,25 @@ def _verbatim(stream: IO[bytes], media: str, store: bytes) -> bool:
     if media == "image/jpeg" and len(store) > _PIECE:
         return True
     stream.seek(0)
+    if media == "image/gif":
+        return _gif_block(stream.read(1 << 28)) == store
     before = b""
     while piece := stream.read(max(1 << 22, len(store))):
         if store in before + piece:
             return True
         before = piece[-len(store) :]
     return False
+
+
+def _gif_block(content: bytes) -> bytes:
+    """The signed block of a GIF, which keeps it in pieces of at most 255 bytes, each after its length."""
+    head = b"!\xff\x0bC2PA_GIF\x01\x00\x00"
+    at = content.find(head) + len(head)
+    pieces = []
+    while at >= len(head) and at < len(content) and content[at]:
+        pieces.append(content[at + 1 : at + 1 + content[at]])
+        at += 1 + content[at]
+    return b"".join(pieces)
 
 
 def _manifest(found: reading.Found) -> tuple[Manifest | None, str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from maquette.core.errors import MaquetteError, TrustError
 from maquette.core.files import write_bytes, write_new
+from maquette.core.film import encode_film
 from maquette.core.image import Image, encode, from_pil
 from maquette.trust import metadata, signing
 from maquette.trust.certificates import check_name, now
@@ -78,6 +79,14 @@ class Press:
         """Write a sheet of images, over one that is there."""
         manifest = self.manifest(kind="sheet", **facts)
         write_bytes(path, signing.sheet(picture, manifest, "png", self.signer))
+        return manifest
+
+    def film(self, path: Path, frames: Sequence[Image], format: str, rate: float, facts: Mapping[str, Any]) -> Manifest:
+        """Write a film of images that were made, over one that is there."""
+        manifest = self.manifest(kind="sheet", **facts)
+        said = metadata.extras(manifest, format) if format == "webp" else {}
+        content = encode_film(frames, format, rate=rate, **said)
+        write_bytes(path, content if self.signer is None else signing.film(content, manifest, format, self.signer))
         return manifest
 
     def edited(self, content: bytes, manifest: Manifest, source: signing.Source | None) -> bytes:

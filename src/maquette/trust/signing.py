@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from maquette.core.errors import TrustError, UsageError
-from maquette.core.image import Image, encode
+from maquette.core.image import FORMATS, Image, encode
 from maquette.trust.keys import Signer
 from maquette.trust.manifest import LABEL, Manifest
 from maquette.trust.marks import embedded
@@ -22,7 +22,7 @@ from maquette.trust.origin import Generated, check_generated
 from maquette.trust.reading import OFFLINE, plain_error
 
 TYPES = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "avif": "image/avif", "tiff": "image/tiff",
-         "mp4": "video/mp4"}  # fmt: skip
+         "mp4": "video/mp4", "gif": "image/gif"}  # fmt: skip
 """What can be signed."""
 
 
@@ -73,14 +73,20 @@ def sheet(picture: Image, manifest: Manifest, format: str, signer: Signer | None
     return content if signer is None else _sign(content, format, manifest, signer, [_created(COMPOSITE, manifest)], [])
 
 
+def film(content: bytes, manifest: Manifest, format: str, signer: Signer) -> bytes:
+    """Sign a film of made images. Like a sheet it is never called generated; each of its frames is, by itself."""
+    _only("sheet", manifest)
+    return _sign(content, format, manifest, signer, [_created(COMPOSITE, manifest)], [])
+
+
 def _only(kind: str, manifest: Manifest) -> None:
     if manifest.kind != kind:
         raise TrustError(f"the manifest says {manifest.kind}, and this is {kind}")
 
 
 def _file(picture: Image, manifest: Manifest, format: str) -> bytes:
-    if format not in TYPES or format == "mp4":
-        raise UsageError(f"there is no file format {format!r}", do=f"there are: {', '.join(list(TYPES)[:5])}")
+    if format not in FORMATS:
+        raise UsageError(f"there is no file format {format!r}", do=f"there are: {', '.join(FORMATS)}")
     return encode(picture, format, **extras(manifest, format))
 
 
