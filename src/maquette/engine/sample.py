@@ -13,11 +13,13 @@ from maquette.core.condition import FLAT, ConditionSpec
 from maquette.core.errors import ConditionError, UsageError, nearest
 from maquette.core.image import convert, mode_of
 from maquette.core.noise import Noise, uniform
-from maquette.families.family import Family, Samples
+from maquette.families.family import Continues, Family, Samples
 from maquette.nn.pixels import condition_tensors, from_tensor
 from maquette.trust.origin import Generated, take_stamp
 
 Rows = Mapping[str, NDArray[Any]]
+LARGEST_FILM = 1 << 29
+"""Bytes of pixels of the films of one pass."""
 _stamp = take_stamp()
 """Says that a model made a picture. Nobody else has it, so nothing else can be signed as generated."""
 
@@ -82,6 +84,42 @@ def vouched(
         done += len(images)
 
 
+def filmed(
+    family: Family, model: str, seeds: Sequence[int], conditions: Rows, options: Any
+) -> Iterator[list[list[Generated]]]:
+    """As `vouched`, for families that make films: of each pass, the frames of every seed."""
+    guided = any(spec.kind not in FLAT for spec in family.made(options).conditions if spec.name in conditions)
+    length = _length(family, options)
+    frames: list[NDArray[Any]] = []
+    for start, images in draw_steps(family, seeds, conditions, options):
+        frames.append(images)
+        if len(frames) == length:
+            chosen = seeds[start : start + len(images)]
+            yield [
+                [_stamp(frame[row], seed=seed, model=model, guided=guided) for frame in frames]
+                for row, seed in enumerate(chosen)
+            ]
+            frames = []
+
+
+def film_length(family: Family, options: Any) -> int:
+    """How many frames the family makes of one seed with these dials; 1 where it makes an image."""
+    return family.frames(options) if isinstance(family, Continues) else 1
+
+
+def _length(family: Family, options: Any) -> int:
+    """The same, where as many as are made at once can be held."""
+    length = film_length(family, options)
+    spec, count = family.made(options), family.together
+    size = count * length * spec.height * spec.width * spec.channels * (2 if spec.mode == "grey16" else 1)
+    if size > LARGEST_FILM:
+        raise UsageError(
+            f"{count} films of {length:,} frames of {spec.width}x{spec.height} do not fit into memory",
+            do=f"ask for at most {max(1, length * LARGEST_FILM // size):,} frames",
+        )
+    return length
+
+
 def software(family: Family) -> dict[str, str]:
     """What computes, and on what: the facts on which the last bits of an image depend. Nothing of the person."""
     import platform
@@ -122,7 +160,8 @@ def wishes(
     encoded = {name: by_name[name].encode(value, *size) for name, value in given.items()}
     for spec in specs:
         if spec.kind not in FLAT and spec.name not in given:
-            raise ConditionError(f"this model needs the {spec.kind} {spec.name!r}", do=f"give --image {spec.name}=FILE")
+            way = "--frames FILE or FOLDER" if spec.kind == "frames" else f"--image {spec.name}=FILE"
+            raise ConditionError(f"this model needs the {spec.kind} {spec.name!r}", do=f"give {way}")
     rest = [spec.name for spec in specs if spec.name not in given]
     picked = _pick_rows(by_name, table, encoded, seeds) if rest else np.zeros(len(seeds), np.int64)
     chosen = {name: np.asarray(table[name])[picked] for name in rest}

@@ -38,6 +38,9 @@ def keep_table(run: Run, loader: Loader, family: Family) -> None:
                 to_tensor(loader.dataset.images(chosen), spec.mode).to(next(family.parameters()).device)
             )
         table |= {name: from_tensor(value, form.condition(name).mode) for name, value in derived.items()}
+    for condition in spec.conditions:
+        if condition.kind == "frames":  # a model may be given fewer than it learned from: the first of them
+            table[condition.name] = table[condition.name][:, : condition.length]
     if table:
         weights.write(run.path / FILE, table, {"rows": len(chosen)}, finite=False)
 

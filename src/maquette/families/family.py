@@ -102,6 +102,22 @@ class Samples(Protocol):
 
 
 @runtime_checkable
+class Continues(Protocol):
+    """Makes films: what `sample` yields are frames in the order of time, each finished, and the last is its image.
+
+    Frame t is the same however many follow: the image of a film of t frames is frame t of a longer one.
+    """
+
+    def frames(self, options: Any) -> int:
+        """How many frames `sample` yields with these dials; 1 where it makes one image of what it is given."""
+        ...
+
+    def until(self, options: Any, count: int) -> Any:
+        """The same dials for a film of `count` frames."""
+        ...
+
+
+@runtime_checkable
 class Encodes(Protocol):
     """Turns images into latents and back."""
 

@@ -23,7 +23,7 @@ from maquette.core.errors import DataError, UsageError
 from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale, Tile
 from maquette.families.family import Family, FamilyConfig
-from maquette.nn.conv import Convolution, Enlargement
+from maquette.nn.conv import PLACES, Convolution, Enlargement, places
 
 PATCH = 2
 """Side of the squares of pixels that are looked at as one."""
@@ -31,8 +31,6 @@ GROUP = 8
 """Channels that are normalised together."""
 MOST_CLASSES = 32
 """A map with more numbers than this holds opacity, not classes."""
-PLACES = 3
-"""Channels that say where in the image a pixel is: across, down, and its distance from the middle."""
 
 
 class Block(nn.Module):
@@ -86,7 +84,7 @@ class Network(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """N C H W in [-1, 1] -> N K H W, in float32; height and width can be halved at every level."""
-        x = self.enter(F.pixel_unshuffle(torch.cat([images, self._places(images)], dim=1), PATCH))
+        x = self.enter(F.pixel_unshuffle(torch.cat([images, places(images, self.tile)], dim=1), PATCH))
         kept = []
         for block, shrink in zip(self.before, self.shrink, strict=True):
             x = block(x)
@@ -97,15 +95,6 @@ class Network(nn.Module):
         for block, grow in zip(reversed(self.after), reversed(self.grow), strict=True):
             x = block(grow(x) + kept.pop())
         return torch.as_tensor(F.pixel_shuffle(self.leave(F.silu(x)), PATCH)).float()
-
-    def _places(self, images: Tensor) -> Tensor:
-        """N 3 H W; along axes that tile, every place is the same."""
-        count, _, height, width = images.shape
-        across = torch.linspace(-1, 1, width, device=images.device) * float("x" not in self.tile)
-        down = torch.linspace(-1, 1, height, device=images.device) * float("y" not in self.tile)
-        grid = torch.stack([across[None].expand(height, width), down[:, None].expand(height, width)])
-        places = torch.cat([grid, grid.square().sum(dim=0, keepdim=True).sqrt() - 0.7])
-        return places.expand(count, PLACES, height, width)
 
 
 def _channels(config: Settings, spec: DataSpec) -> list[int]:
@@ -260,10 +249,10 @@ class Segment(Family):
             return both
         scale = self.config.enlarge ** (1 - 2 * dice())  # above 1 the picture is reduced
         shift = (2 * dice(2) - 1) * 2 * self.config.move
-        places = torch.zeros(len(both), 2, 3, device=both.device)
-        places[:, 0, 0] = places[:, 1, 1] = scale
-        places[:, :, 2] = shift
-        grid = F.affine_grid(places, list(both.shape), align_corners=False)
+        moved = torch.zeros(len(both), 2, 3, device=both.device)
+        moved[:, 0, 0] = moved[:, 1, 1] = scale
+        moved[:, :, 2] = shift
+        grid = F.affine_grid(moved, list(both.shape), align_corners=False)
         return torch.as_tensor(F.grid_sample(both.float(), grid, padding_mode="reflection", align_corners=False))
 
     def _laid(self, images: Tensor, truth: Tensor, dice: Any) -> tuple[Tensor, Tensor]:

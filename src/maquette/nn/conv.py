@@ -73,3 +73,17 @@ def interior(spec: DataSpec) -> Tensor:
     if "y" in spec.tile:
         counted[..., : spec.height // 8, :] = counted[..., spec.height - spec.height // 8 :, :] = 0
     return counted
+
+
+PLACES = 3
+"""Channels that say where in the picture a pixel is."""
+
+
+def places(images: Tensor, tile: Tile) -> Tensor:
+    """N 3 H W: how far across, down and from the middle each pixel lies; the same all along axes that tile."""
+    (count, _, height, width), device = images.shape, images.device
+    across = torch.linspace(-1, 1, width, device=device) * float("x" not in tile)
+    down = torch.linspace(-1, 1, height, device=device) * float("y" not in tile)
+    grid = torch.stack([across[None].expand(height, width), down[:, None].expand(height, width)])
+    found = torch.cat([grid, grid.square().sum(dim=0, keepdim=True).sqrt() - 0.7])
+    return found.expand(count, PLACES, height, width)

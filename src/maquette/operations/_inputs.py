@@ -12,7 +12,6 @@ from maquette.core.event import Warning
 from maquette.core.settings import parse_pairs
 
 if TYPE_CHECKING:
-    from maquette.core.condition import ConditionSpec
     from maquette.core.spec import DataSpec
     from maquette.operations.sample import Sample
     from maquette.trust.signing import Source
@@ -41,7 +40,8 @@ class Inputs:
 
     def __init__(self, request: Sample, form: DataSpec) -> None:
         self.form = form
-        self.common = _flat(request, form)
+        self.before = _before(request, form)
+        self.common = {**_flat(request, form), **self.before.values}
         self.large = {c.name: c for c in form.conditions if c.kind in ("image", "map")}
         self.files = self._sets([self._named(word) for word in request.image])
         self.names = _different([_varying(files, self.files[0]).stem for files in self.files])
@@ -63,8 +63,8 @@ class Inputs:
     def stretches(self, seeds: range) -> Iterator[list[tuple[Given, Sequence[int]]] | Warning]:
         """Every input with its seeds, as many at a time as fit into one stretch."""
         if not self.files:
-            for piece in _pieces(seeds, STRETCH):
-                yield [(Given(self.common), piece)]
+            for piece in _pieces(seeds, TOGETHER if self.before.values else STRETCH):
+                yield [(Given(self.common, self.before.digests, self.before.source), piece)]
             return
         for start in range(0, len(self.files), TOGETHER):
             read = []
@@ -76,9 +76,10 @@ class Inputs:
                         raise
                     self.refused.append(str(error))
                     yield Warning(text=f"left out: {error}")
-            whole = max(1, STRETCH // len(seeds))
+            most = TOGETHER if self.before.values else STRETCH
+            whole = max(1, most // len(seeds))
             for at in range(0, len(read), whole):
-                for piece in _pieces(seeds, STRETCH):
+                for piece in _pieces(seeds, most):
                     yield [(given, piece) for given in read[at : at + whole]]
 
     def _named(self, word: str) -> tuple[str, list[Path]]:
@@ -114,14 +115,15 @@ class Inputs:
         ]
 
     def _read(self, place: int) -> Given:
+        from maquette.operations._files import read
         from maquette.store.digest import file_digest
         from maquette.trust.press import source_of
 
         files = self.files[place]
-        images = {name: _decoded(path, self.large[name], self.form) for name, path in files.items()}
+        images = {name: read(path, self.large[name], self.form) for name, path in files.items()}
         for name, image in images.items():
             self.large[name].encode(image, self.form.height, self.form.width)  # a map may hold what there is not
-        digests = {name: f"sha256:{file_digest(path)}" for name, path in files.items()}
+        digests = {name: f"sha256:{file_digest(path)}" for name, path in files.items()} | self.before.digests
         prefix = f"{self.names[place]}-" if self.many else ""
         return Given({**self.common, **images}, digests, source_of(next(iter(files.values()))), prefix)
 
@@ -145,17 +147,18 @@ def _different(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _decoded(path: Path, condition: ConditionSpec, form: DataSpec) -> Any:
-    from maquette.data.decode import Decoder, Task
-    from maquette.data.shape import Form
+def _before(request: Sample, form: DataSpec) -> Given:
+    """The frames that came before, read from a film, an animation or a folder."""
+    from maquette.operations import _files
 
-    mode: Any = "map" if condition.kind == "map" else condition.mode
-    shape = Form(width=form.width, height=form.height, mode=mode, small="enlarge")
-    with Decoder(1) as decoder:
-        (outcome,) = decoder.decode([Task(content=path, form=shape)])
-    if outcome.image is None:
-        raise DataError(outcome.reason, where=path, do="give an image file")
-    return outcome.image
+    if not request.frames:
+        return Given({})
+    films = [condition for condition in form.conditions if condition.kind == "frames"]
+    if not films:
+        raise ConditionError("this model goes on from no frames", do="leave out --frames")
+    values = {condition.name: _files.read(request.frames, condition, form) for condition in films}
+    digests = {condition.name: f"sha256:{_files.digest(request.frames)}" for condition in films}
+    return Given(values, digests, _files.source(request.frames))
 
 
 def _flat(request: Sample, form: DataSpec) -> dict[str, Any]:

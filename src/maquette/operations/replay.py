@@ -26,7 +26,9 @@ class Replay:
 
     image: str = argument("the image to make again")
     model: str = required("the run that made it", form="RUN")
-    given: tuple[str, ...] = setting((), "an image file that it was made from", repeat=True, form="NAME=FILE")
+    given: tuple[str, ...] = setting(
+        (), "a file that it was made from (of frames also a folder)", repeat=True, form="NAME=FILE"
+    )
     to: str = setting("", "also write the image as it was made now", form="FILE.png")
     device: str = setting("cpu", "where to compute", choices=("cpu", "cuda", "mps"))
 
@@ -122,26 +124,19 @@ _NAMES = {
 
 
 def _given(request: Replay, run: Run, manifest: Manifest) -> dict[str, NDArray[Any]]:
-    from maquette.data.decode import Decoder, Task
-    from maquette.data.shape import Form
     from maquette.engine.replay import form_of
+    from maquette.operations._files import read
 
     if not request.given:
         return {}
     spec = form_of(run, manifest)
+    large = {c.name: c for c in spec.conditions if c.kind in ("image", "map", "frames")}
     found: dict[str, NDArray[Any]] = {}
     for word in request.given:
         name, sign, file = word.partition("=")
-        large = {c.name: c for c in spec.conditions if c.kind in ("image", "map")}
         if not sign or name not in large:
             raise UsageError(f"{word!r} names no image that the model takes", do=f"there are: {', '.join(large)}")
-        mode: Any = "map" if large[name].kind == "map" else large[name].mode
-        form = Form(width=spec.width, height=spec.height, mode=mode, small="enlarge")
-        with Decoder(1) as decoder:
-            (outcome,) = decoder.decode([Task(content=Path(file).expanduser(), form=form)])
-        if outcome.image is None:
-            raise DataError(outcome.reason, where=file)
-        found[name] = outcome.image
+        found[name] = read(file, large[name], spec)
     return found
 
 

@@ -36,7 +36,10 @@ class Sample:
         "", "the folder for the images; a folder of the run's name in the workspace when left out", form="FOLDER"
     )
     count: int | None = setting(
-        None, "how many images; when left out 64, or one of each of several images that are given", ge=1, le=MOST
+        None,
+        "how many images; when left out 64, 8 films, or one of each of several images that are given",
+        ge=1,
+        le=MOST,
     )
     seed: int = setting(
         0, "the seed of the first image; the others follow, and image k depends on its seed alone", ge=0
@@ -48,6 +51,11 @@ class Sample:
         (), "an image file that the model is given, or a folder of them; each makes images of its own", repeat=True,
         form="[NAME=]FILE",
     )  # fmt: skip
+    frames: str = setting(
+        "", "what came before, to go on from: a film, an animation, or a folder of numbered images", form="FILE|FOLDER"
+    )
+    film: str = setting("webp", "what a film is written as, beside its frames", choices=("webp", "gif", "mp4", "none"))
+    rate: float = setting(10.0, "frames a second of a film", gt=0, le=50)
     format: str = setting("png", "the kind of file", choices=("png", "jpeg", "webp", "avif", "tiff"))
     refine: str = setting("", "finish every image by this recipe: words, a name or a file", form="RECIPE")
     sheet: bool = setting(True, "also write a sheet of the first 64 images")
@@ -93,8 +101,9 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     from maquette.core.settings import from_json, to_json
     from maquette.engine.load import load
     from maquette.engine.refined import of_one_size
-    from maquette.engine.sample import beside, software, vouched, wishes
+    from maquette.engine.sample import beside, film_length, software, vouched, wishes
     from maquette.engine.table import condition_table
+    from maquette.operations import _films
     from maquette.operations._inputs import Inputs
     from maquette.store.run import Run
     from maquette.trust.press import Press
@@ -107,7 +116,9 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     table = condition_table(run, model.spec)
     optional = {c.name for c in form.conditions if c not in model.spec.conditions}
     to = Path(request.to).expanduser() if request.to else workspace.images / run.path.name
-    seeds = range(request.seed, request.seed + (request.count or (1 if inputs.many else 64)))
+    length = film_length(model, options)
+    count = request.count or (1 if inputs.many else 64 if length == 1 else 8)
+    seeds = range(request.seed, request.seed + count)
     total = len(seeds) * max(1, len(inputs.files))
     if total > MOST:
         raise UsageError(f"{total:,} images are too many at once", do=f"make at most {MOST:,}")
@@ -122,6 +133,10 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         "batch": model.together, "tile": form.tile, **_data_facts(run.facts),
     }  # fmt: skip
     refiner = _refiner(request, press, workspace, form) if request.refine else None
+    if length > 1:
+        filming = _films.Filming(run, model, options, table, to, press, refiner, shared)
+        yield from _films.make(request, filming, inputs, seeds, workspace)
+        return
     began = time.perf_counter()
     paths: list[Path] = []
     noted: list[dict[str, Any]] = []
@@ -169,7 +184,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     if not paths:
         raise DataError(f"none of the {len(inputs.files):,} images can be used (for example {inputs.refused[0]})")
     facts = {"run": str(run.path), "model": run.facts.get("model"), "dials": to_json(options), "given": inputs.asked}
-    _write_records(to, records, facts)
+    write_records(to, records, facts)
     if request.sheet and first:
         first = of_one_size(first)
         scale = max(1, 96 // max(first[0].shape))
@@ -212,7 +227,7 @@ def _data_facts(facts: Mapping[str, Any]) -> dict[str, str]:
     return {"dataset": str(known.get("digest", "")), "set_aside": str(known.get("set_aside", ""))}
 
 
-def _write_records(to: Path, records: Mapping[str, str], facts: Mapping[str, Any]) -> None:
+def write_records(to: Path, records: Mapping[str, str], facts: Mapping[str, Any]) -> None:
     """One line an image, beside the images: its seed and what it was asked to be.
 
     What stands there about other images of the folder stays, each part under the head that says what made it.

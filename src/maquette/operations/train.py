@@ -232,24 +232,37 @@ def _progress(step: Step) -> Progress:
 def _sheet(session: Session, model: Family, images: int, hurry: Callable[[], bool]) -> Iterator[Event]:
     """A sheet of samples of fixed seeds, so that one sees the model learn. Given up when there is no time for it."""
     from maquette.core.image import save, sheet
-    from maquette.engine.sample import beside, draw, examples
+    from maquette.engine.sample import beside, draw, draw_steps, examples, film_length
     from maquette.engine.table import condition_table
     from maquette.families.family import Samples
+    from maquette.operations._films import ROWS, contact_sheet
 
     if not isinstance(model, Samples):
         return
+    path = session.run.samples / f"{images:012d}.png"
     form = model.made(model.Options())
     optional = {c.name for c in form.conditions if c not in model.spec.conditions}
     seeds = range(max(FEWEST, min(SHEET, PIXELS // (form.height * form.width))))
     table = condition_table(session.run, form, optional)
-    conditions = examples([c for c in form.conditions if c.name in table], table, len(seeds))
+    kept = [c for c in form.conditions if c.name in table]
+    if film_length(model, model.Options()) > 1:
+        rows = range(min(ROWS, model.together))
+        conditions = examples(kept, table, len(rows))
+        frames = []
+        for _, moment in draw_steps(model, rows, conditions):
+            frames.append(moment)
+            if hurry():
+                return
+        save(contact_sheet(form, conditions, list(zip(*frames, strict=True)), rows), path)
+        yield Made(path=str(path), what="sheet")
+        return
+    conditions = examples(kept, table, len(seeds))
     pictures: list[NDArray[Any]] = []
     for batch in draw(model, seeds, conditions):
         pictures += list(batch)
         if hurry():
             return
     pictures = beside(pictures, conditions, form.conditions)
-    path = session.run.samples / f"{images:012d}.png"
     save(sheet(pictures, columns=min(8, 2 * round(len(pictures) ** 0.5 / 2)), scale=2 if form.width <= 48 else 1), path)
     yield Made(path=str(path), what="sheet")
 
