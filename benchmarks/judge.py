@@ -32,7 +32,8 @@ MEASURES = (
     "distance", "kernel-distance", "told-apart", "precision", "coverage", "variety", "sharpness", "checkerboard",
     "spectrum-slope", "colour-distance",
 )  # fmt: skip
-IDEAL = {"sharpness": 1.0}
+REAL = 5_000
+"""Images that stand for the training images, at most."""
 
 
 def noise(images, amount):
@@ -78,9 +79,9 @@ SPOILS = {
 
 
 def kinds_of(dataset, chosen, rows):
-    """A label for each image: the dataset's, else the nearest of ten kinds found by k-means."""
+    """A label for each image: the dataset's if there are ten, else the nearest of ten kinds found by k-means."""
     for spec in dataset.spec.conditions:
-        if spec.kind == "label":
+        if spec.kind == "label" and len(spec.classes) >= 10:
             return dataset.conditions(chosen, [spec.name])[spec.name].reshape(-1)
     from maquette.features.neighbours import squared_distances
     from maquette.judge.clusters import _centres
@@ -88,12 +89,10 @@ def kinds_of(dataset, chosen, rows):
     return squared_distances(rows, _centres(rows, 10)).argmin(1)
 
 
-def measure(path, count, features):
-    """Rows of (what, amount, {measure: standard errors})."""
-    dataset = Dataset.open(path)
+def measure(dataset, count, features):
+    """Yields (what, amount, {measure: standard errors}) as each is found."""
     order = np.random.default_rng(0).permutation(len(dataset))
-    count = min(count, len(dataset) // 2)
-    chosen, train = order[:count], np.sort(order[count:][:8000])
+    chosen, train = order[:count], np.sort(order[count:][:REAL])
     real = dataset.images(train)
     extractor = REGISTRY.get(features)(real[:4000])
     see = lambda images: stack(list(extract(extractor, images)))  # noqa: E731
@@ -120,21 +119,19 @@ def measure(path, count, features):
             name: abs(value.value - floor[name].value) / max(floor[name].error, 1e-12) for name, value in values.items()
         }
 
-    rows = [
-        (what, amount, moves(judged(change(images, amount))[1]))
-        for what, (change, amounts) in SPOILS.items() for amount in amounts
-    ]  # fmt: skip
+    for what, (change, amounts) in SPOILS.items():
+        for amount in amounts:
+            yield what, amount, moves(judged(change(images, amount))[1])
     kinds = kinds_of(dataset, chosen, clean.rows)
     names = np.unique(kinds)
     for share in (0.1, 0.2, 0.3, 0.5):
         gone = names[: max(1, round(len(names) * share))]
         keep = np.flatnonzero(~np.isin(kinds, gone))
         if len(keep) >= 100:
-            rows.append(("kinds left out", share, moves(judged(images[keep], clean.rows[keep])[1])))
+            yield "kinds left out", share, moves(judged(images[keep], clean.rows[keep])[1])
     for times in (2, 5, 10):
         again = np.resize(np.arange(count // times), count)
-        rows.append(("each image repeated", times, moves(judged(images[again], clean.rows[again])[1])))
-    return dataset, count, rows
+        yield "each image repeated", times, moves(judged(images[again], clean.rows[again])[1])
 
 
 def main():
@@ -147,11 +144,13 @@ def main():
     facts = {}
     for path in request.datasets:
         began = time.perf_counter()
-        dataset, count, rows = measure(path, request.count, request.features)
-        print(f"\n{dataset.name}: {count:,} images, {request.features}, {time.perf_counter() - began:.0f} s")
+        dataset = Dataset.open(path)
+        count, rows = min(request.count, len(dataset) // 2), []
+        print(f"\n{dataset.name}: {count:,} images, {request.features}")
         print("| what | amount | " + " | ".join(MEASURES) + " |\n|" + " --- |" * (2 + len(MEASURES)))
         before: dict[tuple[str, str], float] = {}
-        for what, amount, values in rows:
+        for what, amount, values in measure(dataset, count, request.features):
+            rows.append((what, amount, values))
             cells = []
             for name in MEASURES:
                 value = values.get(name)
@@ -160,6 +159,7 @@ def main():
                     before[what, name] = max(value, before.get((what, name), 0.0))
                 cells.append("" if value is None else f"{value:.1f}{'!' if falls else ''}")
             print(f"| {what} | {amount} | " + " | ".join(cells) + " |", flush=True)
+        print(f"({time.perf_counter() - began:.0f} s)")
         facts[dataset.name] = {"count": count, "rows": rows}
     if request.json:
         request.json.write_text(json.dumps(facts, indent=1))

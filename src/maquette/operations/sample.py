@@ -59,6 +59,7 @@ class Sample:
     format: str = setting("png", "the kind of file", choices=("png", "jpeg", "webp", "avif", "tiff"))
     refine: str = setting("", "finish every image by this recipe: words, a name or a file", form="RECIPE")
     sheet: bool = setting(True, "also write a sheet of the first 64 images")
+    release: bool = setting(False, "leave out images that are too like one training image, for handing on to others")
     sign: str = setting("on", "whether images are signed, so that anyone can check them", choices=("on", "off"))
     watermark: str = setting(
         "auto", "how strong the invisible mark in the pixels is; auto marks images from 64 pixels up", form="auto|off|1"
@@ -105,6 +106,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     from maquette.engine.table import condition_table
     from maquette.operations import _films
     from maquette.operations._inputs import Inputs
+    from maquette.operations._release import Gates
     from maquette.store.run import Run
     from maquette.trust.press import Press
 
@@ -133,10 +135,19 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         "batch": model.together, "tile": form.tile, **_data_facts(run.facts),
     }  # fmt: skip
     refiner = _refiner(request, press, workspace, form) if request.refine else None
+    if length > 1 and request.release:
+        raise UsageError(
+            "the frames of films are not compared with training images", do="leave out --release, knowing that nothing "
+            "is checked",
+        )  # fmt: skip
     if length > 1:
         filming = _films.Filming(run, model, options, table, to, press, refiner, shared)
         yield from _films.make(request, filming, inputs, seeds, workspace)
         return
+    gate: Gates | None = None
+    if request.release:
+        yield Note(text="looking at the images that the model learned from")
+        gate = Gates(run, workspace, to)
     began = time.perf_counter()
     paths: list[Path] = []
     noted: list[dict[str, Any]] = []
@@ -154,7 +165,11 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         owners = [given for given, part in stretch for _ in part]
         done = 0
         for batch in vouched(model, str(run.facts["model"]), [s for _, part in stretch for s in part], rows, options):
-            for made in batch:
+            may = gate([made.picture for made in batch], [made.seed for made in batch]) if gate else [True] * len(batch)
+            for made, passes in zip(batch, may, strict=True):
+                if not passes:
+                    done += 1
+                    continue
                 given = owners[done]
                 path = to / f"{given.name}seed-{made.seed:08d}{FORMATS[request.format][1]}"
                 asked = {s.name: s.describe(rows[s.name][done]) for s in form.conditions if s.name in rows}
@@ -178,12 +193,19 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
                 done += 1
             spent = time.perf_counter() - began
             yield Progress(
-                verb="sample", done=len(paths), total=total, unit="images", seconds=round(spent, 2),
-                eta=round(spent / len(paths) * (total - len(paths)), 1),
+                verb="sample", done=(looked := len(paths) + len(gate.left_out if gate else [])), total=total,
+                unit="images", seconds=round(spent, 2), eta=round(spent / looked * (total - looked), 1),
             )  # fmt: skip
+    if not paths and gate and gate.left_out:
+        raise DataError(
+            f"none of the {len(gate.left_out):,} images may be released: each is too like a training image",
+            where=run.path, do="train on more images, or for a shorter time",
+        )  # fmt: skip
     if not paths:
         raise DataError(f"none of the {len(inputs.files):,} images can be used (for example {inputs.refused[0]})")
     facts = {"run": str(run.path), "model": run.facts.get("model"), "dials": to_json(options), "given": inputs.asked}
+    if gate:
+        facts["release"] = gate.facts()
     write_records(to, records, facts)
     if request.sheet and first:
         first = of_one_size(first)
@@ -201,6 +223,9 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     workspace.index.add_images(paths, noted)
     result = {"images": [str(path) for path in paths], "seeds": used, "to": str(to), "set_aside": inputs.refused}
     summary = f"{len(paths):,} images of the seeds {seeds[0]} to {seeds[-1]} in {to}."
+    if gate:
+        result |= {"left_out": gate.left_out, "release": gate.facts()}
+        summary += f" {gate.said()}"
     yield Result(verb="sample", facts=result, value=Pictures(paths), summary=summary)
 
 
