@@ -37,11 +37,11 @@ class Gates:
         passes = [True] * len(pictures)
         for gate in self._gates:
             found = gate(np.stack(pictures))
-            for row in np.flatnonzero(~found.kept):
-                if passes[int(row)]:
-                    likeness = round(float(found.likeness[row]), 4)
-                    self.left_out.append({"seed": seeds[int(row)], "likeness": likeness, "like": int(found.nearest[row])})
-                passes[int(row)] = False
+            for row, kept in enumerate(found.kept):
+                if not kept and passes[row]:
+                    likeness, like = round(float(found.likeness[row]), 4), int(found.nearest[row])
+                    self.left_out.append({"seed": seeds[row], "likeness": likeness, "like": like})
+                    passes[row] = False
         return passes
 
     def facts(self) -> dict[str, Any]:
