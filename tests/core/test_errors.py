@@ -40,6 +40,13 @@ def test_nearest_names_the_close_ones_first_and_then_all():
     assert nearest("x", []) == "there are: none"
 
 
-@given(st.text(), st.lists(st.text(min_size=1)))
+def test_nearest_of_very_many_stays_a_sentence():
+    many = [f"word-{at}" for at in range(100)]
+    assert nearest("word-7", many, "maquette list").endswith("? All of them: maquette list")
+    assert nearest("zzz", many, "maquette list") == "all of them: maquette list"
+    assert nearest("zzz", many).startswith("there are 100, such as word-0, ")
+
+
+@given(st.text(), st.lists(st.text(min_size=1), max_size=30))
 def test_nearest_takes_any_words(word, choices):
     assert all(choice in nearest(word, choices) for choice in choices)

@@ -4,6 +4,8 @@ import io
 import itertools
 import os
 import random
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,10 @@ import pytest
 from PIL import Image as Pillow
 
 from maquette.core.errors import DataError
+from maquette.data import worker
 from maquette.data.decode import Decoder, Outcome, Task
 from maquette.data.limits import Limits
-from maquette.data.shape import Form
+from maquette.data.shape import WHOLE, Form
 
 FORM = Form(width=16, height=16, small="enlarge")
 
@@ -103,6 +106,22 @@ def test_a_file_that_needs_too_much_memory() -> None:
     results = outcomes([png(1), stream.getvalue(), png(2)], 1, Limits(memory=400 << 20))
     assert [outcome.image is not None for outcome in results] == [True, False, True]
     assert "of memory" in results[1].reason
+
+
+def test_what_is_too_large_is_never_unpacked_for_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sound PNG of 20,000 x 20,000 pixels is refused by its head; texts at its end are not looked for."""
+    asked: list[bytes] = []
+    monkeypatch.setattr(Pillow, "MAX_IMAGE_PIXELS", None)  # as in a worker, whose own limit is tried here
+    monkeypatch.setattr(worker, "kept", lambda content: asked.append(content) or {"author": "Ada"})
+    rows = zlib.compress(bytes(20_000 * (1 + 20_000 // 8)), 1)  # a bit a pixel, and one byte a row
+    chunks = [(b"IHDR", struct.pack(">II5B", 20_000, 20_000, 1, 0, 0, 0, 0)), (b"IDAT", rows), (b"IEND", b"")]
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, body in chunks:
+        content += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+    ((answer, _),) = worker._answers({}, content, WHOLE, Limits())
+    assert "more than 100 million are not read" in answer["reason"] and not asked
+    ((answer, _),) = worker._answers({}, png(3), WHOLE, Limits())
+    assert answer["kept"] == {"author": "Ada"} and len(asked) == 1
 
 
 def test_a_killed_worker_is_replaced() -> None:

@@ -244,6 +244,9 @@ def test_nothing_to_refine(workspace, tmp_path):
     with pytest.raises(DataError, match="there is no such file or folder"):
         refine(workspace, str(tmp_path / "gone"), to="out", **{"with": "sharpen"})
     (tmp_path / "empty").mkdir()
+    (tmp_path / "one.png").write_bytes(encode(picture(0)))
+    with pytest.raises(UsageError, match="the folder for the finished images is that of the source"):
+        refine(workspace, str(tmp_path), to=str(tmp_path), **{"with": "sharpen"})
     with pytest.raises(DataError, match="there is no image in it"):
         refine(workspace, str(tmp_path / "empty"), to="out", **{"with": "sharpen"})
 

@@ -53,9 +53,18 @@ class TrainingError(MaquetteError):
     """Training cannot go on (numbers that are not finite, rolled back too often)."""
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """What to do about an unknown word: name the nearest choices, then all of them."""
+MOST_LISTED = 30
+
+
+def nearest(word: str, choices: Iterable[str], listed: str = "") -> str:
+    """What to do about an unknown word: name the nearest choices, then all of them.
+
+    Where they are too many to read, `listed` is the command that shows them.
+    """
     choices = sorted(choices)
     close = get_close_matches(word, choices, n=3)
-    listed = ", ".join(choices) if choices else "none"
-    return f"did you mean {' or '.join(close)}? There are: {listed}" if close else f"there are: {listed}"
+    if len(choices) > MOST_LISTED:
+        every = f"all of them: {listed}" if listed else f"there are {len(choices)}, such as {', '.join(choices[:5])}"
+    else:
+        every = f"there are: {', '.join(choices) if choices else 'none'}"
+    return f"did you mean {' or '.join(close)}? {every[:1].upper()}{every[1:]}" if close else every

@@ -120,9 +120,11 @@ def _answers(
             else:
                 digest = _digest(content)
             whole = form.fit == "whole"
-            said = kept(source) if whole and isinstance(source, bytes) else {}
+            said: dict[str, Any] = {}
             marks = {} if whole else _marks(source, form)
             for count, shot in enumerate(read(source, form, limits), 1):
+                if count == 1 and whole and isinstance(source, bytes):
+                    said = kept(source)  # not before: to see what a PNG says, its pixels are read
                 if waiting is not None and count - 1 > skip:
                     yield {**waiting[0], "more": True}, waiting[1]
                 waiting = None

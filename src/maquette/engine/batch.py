@@ -124,6 +124,12 @@ def plan(words: Sequence[str], batch: Batch) -> Plan:
         else:
             names.append(_inner(place, entry))
     if not names and not made.troubles:
+        here = os.path.abspath(batch.to)
+        if any(Path(os.path.abspath(place.source.where)).is_relative_to(here) for place in made.places):
+            raise UsageError(
+                "the folder for the finished images is that of the source", where=str(batch.to),
+                do="give another folder with --to",
+            )  # fmt: skip
         raise DataError("there is no image in it", where=", ".join(words)[:200], do="give images or folders of them")
     safe = [_safe(name) for name in names]
     stems = Counter(str(path.with_suffix("")) for path in safe)

@@ -140,7 +140,7 @@ def _introduced(result: Result, workspace: Workspace) -> Result:
     old = f", {there:,} of them were there already" if there else ""
     return Result(
         verb="refine", facts=facts, value=Pictures(paths),
-        summary=f"{len(paths):,} images in {facts['to']}{old}{aside}.",
+        summary=f"{len(paths):,} {'image' if len(paths) == 1 else 'images'} in {facts['to']}{old}{aside}.",
     )  # fmt: skip
 
 
@@ -188,7 +188,7 @@ def _explain(name: str) -> Iterator[Event]:
         )  # fmt: skip
         return
     if name not in registry.schemas():
-        do = nearest(name, [*registry.schemas(), *named.names()])
+        do = nearest(name, [*registry.schemas(), *named.names()], recipes.LIST)
         raise UsageError(f"there is no op or recipe {name!r}", do=do)
     from maquette.core.words import form, sentence
     from maquette.refining.schema import STRENGTH

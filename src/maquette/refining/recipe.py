@@ -16,6 +16,7 @@ from maquette.refining import registry
 from maquette.refining.schema import STRENGTH, DialSchema
 
 MOST_STEPS = 1000
+LIST = "maquette refine --list"
 ENDINGS = (".recipe", ".json")
 _DEEPEST = 32
 GROW = DialSchema(
@@ -237,7 +238,7 @@ def item_of(word: str, values: Mapping[str, Any]) -> Item:
     except UsageError as error:
         if error.what == f"there is no op {word!r}":
             known = [*registry.schemas(), *_recipes()]
-            raise UsageError(f"there is no op or recipe {word!r}", do=nearest(word, known)) from None
+            raise UsageError(f"there is no op or recipe {word!r}", do=nearest(word, known, LIST)) from None
         raise
 
 

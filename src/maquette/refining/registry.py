@@ -43,7 +43,7 @@ def schema(name: str) -> OpSchema:
     own = _own()  # an op that was written a moment ago is not in the cache yet
     if name in own:
         return own[name].schema
-    raise UsageError(f"there is no op {name!r}", do=nearest(name, schemas()))
+    raise UsageError(f"there is no op {name!r}", do=nearest(name, schemas(), "maquette refine --list"))
 
 
 @functools.cache
