@@ -23,6 +23,12 @@ from maquette.refining.run import refine
 ROOT = Path(__file__).resolve().parent.parent
 PICTURES = ROOT / "docs" / "pictures"
 SIDE, GAP, HEAD, COLUMNS = 160, 5, 30, 2
+STROKES = (
+    "keep=0.5:0.08:0.5:0.75 drop=0.03:0.03:0.03:0.4",
+    "keep=0.5:0.1:0.5:0.45:0.15:0.6:0.3:0.85:0.55:0.92:0.8:0.75:0.8:0.5 drop=0.03:0.1:0.02:0.99:0.98:0.98:0.97:0.1",
+    "",
+)
+"""For ops that cut out: on face and cup a stroke on the subject and one off it; the drawn piece is cut out already."""
 DIALS: dict[str, str] = {
     "brand-colours": "colours=#c0392b:#1f618d:#f4d03f", "brightness": "amount=0.3",
     "channel-mixer": "red=0:1:0 green=1:0:0",
@@ -31,9 +37,12 @@ DIALS: dict[str, str] = {
     "curves": "points=0:0:0.3:0.12:0.7:0.9:1:1", "exposure": "stops=0.8", "gamma": "value=1.7", "hue": "degrees=90",
     "hue-range": "hue=orange turn=120", "levels": "black=0.15 white=0.8", "make-tileable": "overlap=0.3",
     "pad": "margin=20 ground=mirror", "resize": "scale=0.5", "rotate": "angle=20", "saturation": "amount=1.2",
-    "temperature": "amount=0.6", "tint": "amount=0.5", "vibrance": "amount=0.9",
+    "split-tone": "amount=0.9", "temperature": "amount=0.6", "tint": "amount=0.5", "vibrance": "amount=0.9",
+    "vignette": "amount=0.6", "bloom": "amount=1",
 }  # fmt: skip
 """Dials for ops whose defaults change nothing, or nothing that could be seen here."""
+
+NOTES = {"heal": "letters of a drawing go like scratches", "even-light": "for pages, not for photographs"}
 
 
 def pictures() -> list[Any]:
@@ -75,25 +84,27 @@ def row(name: str, images: list[Any]) -> list[Any] | None:
             return None
         if dial.needed and dial.kind == "image":
             dials[dial.name] = data.coffee()[::2, ::2] if name != "replace-background" else data.gravel()[:, :, None]
-    if name in DIALS:
-        words = dict(pair.split("=") for pair in DIALS[name].split())
-        known = {dial.name for dial in schema.dials}
-        dials |= {key: value for key, value in words.items() if key in known}
-    return [refine(image, [{"op": name, **dials}]) for image in images]
+    known = {dial.name for dial in schema.dials}
+    made = []
+    for image, strokes in zip(images, STROKES, strict=True):
+        said = f"{DIALS.get(name, '')} {strokes if 'keep' in known else ''}"
+        words = dict(pair.split("=") for pair in said.split())
+        made.append(refine(image, [{"op": name, **dials, **words}]))
+    return made
 
 
-def tile(image: Any, cut: bool = False) -> Any:
+def tile(image: Any, cut: bool = False, side: int = SIDE) -> Any:
     """The image in the middle of a tile, on a checker where it can be seen through; too large, it is shrunk or cut."""
-    if not cut and max(image.shape[:2]) > SIDE:
-        image = refine(image, f"resize width={SIDE} height={SIDE} fit=inside")
-    height, width = (min(side, SIDE) for side in image.shape[:2])
+    if not cut and max(image.shape[:2]) > side:
+        image = refine(image, f"resize width={side} height={side} fit=inside")
+    height, width = (min(extent, side) for extent in image.shape[:2])
     top, left = (image.shape[0] - height) // 2, (image.shape[1] - width) // 2
     rgba = convert(image[top : top + height, left : left + width], "rgba").astype(np.float32) / 255
     rows, columns = np.indices((height, width)) // 8
     ground = np.where((rows + columns) % 2 == 0, 0.93, 0.80)[..., None]
     laid = rgba[..., :3] * rgba[..., 3:] + ground * (1 - rgba[..., 3:])
-    whole = np.full((SIDE, SIDE, 3), 1.0)
-    top, left = (SIDE - height) // 2, (SIDE - width) // 2
+    whole = np.full((side, side, 3), 1.0)
+    top, left = (side - height) // 2, (side - width) // 2
     whole[top : top + height, left : left + width] = laid
     return np.rint(whole * 255).astype(np.uint8)
 
@@ -105,7 +116,10 @@ def sheet(names: list[str]) -> Any:
     for name in names:
         made = row(name, images)
         if made is not None:
-            cells.append((name, DIALS.get(name, ""), made))
+            cut = any(dial.name == "keep" for dial in registry.schema(name).dials)
+            cells.append(
+                (name, DIALS.get(name) or NOTES.get(name) or ("strokes on it and off it" if cut else ""), made)
+            )
     wide, high = 3 * (SIDE + GAP) + 4 * GAP, HEAD + SIDE + 2 * GAP
     lines = -(-len(cells) // COLUMNS)
     whole = Pillow.new("RGB", (COLUMNS * wide, lines * high), (255, 255, 255))

@@ -80,15 +80,25 @@ def _encode_table() -> NDArray[np.uint8]:
 def look_up(image: Image, table: NDArray[Any]) -> Image:
     """Each level replaced by its entry in the table: (levels,) for all channels or (levels, channels)."""
     if image.dtype == np.uint8:
-        wide = table if table.ndim == 1 else np.ascontiguousarray(table)[None]
         image = np.ascontiguousarray(image)
         result = np.empty(image.shape, table.dtype)
-        parts = bands(len(image), image.size)
-        at_once([partial(cv2.LUT, image[top_:end], wide, result[top_:end]) for top_, end in parts], image.size)
+        if table.ndim == 1:
+            parts = bands(len(image), image.size)
+            at_once([partial(cv2.LUT, image[top_:end], table, result[top_:end]) for top_, end in parts], image.size)
+            return result
+        columns = [np.ascontiguousarray(column) for column in table.T]
+        rows = max(1, (1 << 19) // image[0].size)
+        starts = range(0, len(image), rows)
+        at_once([partial(_each, image[at : at + rows], columns, result[at : at + rows]) for at in starts], image.size)
         return result
     if table.ndim == 1:
         return np.take(table, image)
     return np.stack([np.take(table[:, channel], image[..., channel]) for channel in range(image.shape[2])], axis=2)
+
+
+def _each(image: Image, tables: list[NDArray[Any]], into: NDArray[Any]) -> None:
+    """Each channel through its own table: one by one, which is quicker than OpenCV's way with several at once."""
+    cv2.merge([cv2.LUT(plane, table) for plane, table in zip(cv2.split(image), tables, strict=True)], into)
 
 
 def tabulate(image: Image, function: Callable[[NDArray[np.float64]], Any]) -> Image:
