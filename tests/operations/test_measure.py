@@ -31,6 +31,12 @@ def said(arguments, tmp_path):
     return list(run("measure", Workspace(tmp_path / "home"), arguments))
 
 
+def test_images_in_the_folder_one_stands_in_are_measured(cells, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for words, named in ((["cells"], "cells/1.png"), (["."], "./cells/1.png"), (["cells/*.png"], "cells/1.png")):
+        assert said({"source": words, "mask": "otsu"}, tmp_path)[-1].facts["counts"][named] == 1
+
+
 def test_parts_of_all_images_are_written_as_csv(cells, tmp_path):
     events = said({"source": [str(cells)], "mask": "otsu", "to": str(tmp_path / "out.csv")}, tmp_path)
     result = events[-1]

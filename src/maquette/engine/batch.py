@@ -60,6 +60,8 @@ class Batch:
     metadata: bool = True
     overwrite: bool = False
     software: str = "Maquette"
+    writes: bool = True
+    """Whether results are written. What lies in the folder of results is then no source."""
     hand: Callable[[str], Callable[..., Any]] | None = None
     """The callable that a trained model is, by its run."""
     finish: Finish | None = None
@@ -103,7 +105,7 @@ class Plan:
     def work(self) -> Iterator[Work]:
         """All files, each read when it is asked for."""
         text = str(self.batch.recipe)
-        for place, entry in _entries(self.places, self.batch.to):
+        for place, entry in _entries(self.places, self.batch):
             name = _inner(place, entry)
             if entry.trouble or name not in self.outputs or entry.content is None:
                 continue
@@ -118,14 +120,16 @@ def plan(words: Sequence[str], batch: Batch) -> Plan:
     """Find the files and the places of the results; nothing is written, and nothing of the files is read."""
     made = Plan(batch, [place for word in words for place in _opened(word)])
     names: list[str] = []
-    for place, entry in _entries(made.places, batch.to, content=False):
+    for place, entry in _entries(made.places, batch, content=False):
         if entry.trouble:
             made.troubles.append((_shown(place, entry), entry.trouble))
         else:
             names.append(_inner(place, entry))
     if not names and not made.troubles:
         here = os.path.abspath(batch.to)
-        if any(Path(os.path.abspath(place.source.where)).is_relative_to(here) for place in made.places):
+        if batch.writes and any(
+            Path(os.path.abspath(place.source.where)).is_relative_to(here) for place in made.places
+        ):
             raise UsageError(
                 "the folder for the finished images is that of the source", where=str(batch.to),
                 do="give another folder with --to",
@@ -167,16 +171,16 @@ def _opened(word: str) -> list[_Place]:
     ]
 
 
-def _entries(places: Sequence[_Place], to: Path, *, content: bool = True) -> Iterator[tuple[_Place, Entry]]:
+def _entries(places: Sequence[_Place], batch: Batch, *, content: bool = True) -> Iterator[tuple[_Place, Entry]]:
     """All files but those that are plainly no images, and those that lie where the results go."""
-    inside = os.path.abspath(to)
+    inside = os.path.abspath(batch.to) if batch.writes else None
     for place in places:
         single = os.path.isfile(place.source.where)
         for entry in place.source.entries(content=content):
             path = None if isinstance(entry.content, bytes) else entry.content
             if not single and entry.path.lower().endswith(_NO_IMAGES):
                 continue
-            if not single and path is not None and Path(os.path.abspath(path)).is_relative_to(inside):
+            if inside and not single and path is not None and Path(os.path.abspath(path)).is_relative_to(inside):
                 continue
             yield place, entry
 

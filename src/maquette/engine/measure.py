@@ -33,7 +33,7 @@ def measure(
     words: Sequence[str], mask: Mask, *, smallest: int = 1, hand: Callable[[str], Callable[..., Any]] | None = None
 ) -> Iterator[Event | Measured]:
     """Measure the parts of the mask in all files that the words name; what is yielded last is `Measured`."""
-    made = plan(words, Batch(recipe=Recipe(items=()), to=Path("."), hand=hand))
+    made = plan(words, Batch(recipe=Recipe(items=()), to=Path("."), writes=False, hand=hand))
     found = Measured([], [], list(made.troubles))
     began, total = time.perf_counter(), len(made.outputs)
     with Decoder(1, LIMITS) as decoder:
