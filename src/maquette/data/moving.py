@@ -25,7 +25,7 @@ def animated(picture: Any, form: Form, limits: Limits) -> Iterator[Any]:
     """The images of an animation or of a file with several pages, one after the other in one Pillow image."""
     check_count(picture, limits)
     if getattr(picture, "n_frames", 1) == 1 and form.frames == "sequences":
-        raise Refused(f"it holds one image; a sequence needs {form.past + 1}")
+        raise Refused(f"it holds one image; a sequence needs {form.past + 1} (make a film or an animation of them)")
     if getattr(picture, "n_frames", 1) == 1:
         yield picture
         return
