@@ -15,6 +15,7 @@ from maquette.data.dataset import Dataset
 from maquette.data.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.probe import Choice
+from maquette.families.oracle import Oracle
 from maquette.features.networks.dinov2 import Transformer
 from maquette.operations import operation as table
 from maquette.store import weights
@@ -196,3 +197,19 @@ def test_a_network_whose_weights_a_person_brings_judges_in_its_own_numbers(evalu
         evaluate(real, against=against, features=f"vgg={file}")
     with pytest.raises(ModelFileError, match="this is not the Inception"):
         evaluate(real, against=against, features=f"inception={file}")
+
+
+def test_a_model_that_restores_is_measured_by_pairs_too(evaluate, shared, monkeypatch):
+    def halve(self, images):
+        return images[..., ::2, ::2]
+
+    def double(self, latents):
+        return latents.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3)
+
+    assert "restored-psnr" not in evaluate("run", count=60)[-1].facts["metrics"]
+    monkeypatch.setattr(Oracle, "encode", halve, raising=False)
+    monkeypatch.setattr(Oracle, "decode", double, raising=False)
+    found = evaluate("run", count=60)[-1].facts["metrics"]
+    for name in ("restored-psnr", "restored-ssim", "restored-multi-scale-ssim"):
+        assert found[name]["low"] < found[name]["value"] < found[name]["high"] and "blurred" in found[name]["anchors"]
+    assert 5 < found["restored-psnr"]["value"] < 40 and 0.1 < found["restored-ssim"]["value"] < 0.99

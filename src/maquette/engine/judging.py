@@ -8,11 +8,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from maquette.core.image import CHANNELS, dtype
 from maquette.engine.sample import Rows, draw, wishes
-from maquette.families.family import Family
+from maquette.families.family import Encodes, Family
+from maquette.nn.pixels import from_tensor, to_tensor
+
+
+def restore(model: Family, images: NDArray[Any]) -> NDArray[Any] | None:
+    """Images (N H W C) turned into the model's latents and back; None where the model cannot do that."""
+    if not isinstance(model, Encodes):
+        return None
+    mode, device = model.spec.mode, next(model.parameters()).device
+    out = []
+    with torch.inference_mode():
+        for start in range(0, len(images), 64):
+            block = to_tensor(images[start : start + 64], mode).to(device)
+            out.append(from_tensor(model.decode(model.encode(block)), mode))
+    return np.concatenate(out) if out else None
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maquette.data.dataset import Dataset
+    from maquette.families.family import Family
     from maquette.features.extractor import Pictures
     from maquette.judge.evidence import Reference
     from maquette.judge.report import Found
@@ -57,6 +58,8 @@ class MadeImages:
     names: list[str]
     title: str
     run: Run | None = None
+    restored: tuple[NDArray[Any], NDArray[Any]] | None = None
+    """Held-out images, and the same after the model turned them into numbers and back."""
 
 
 @operation
@@ -172,9 +175,21 @@ def draw(request: Evaluate, run: Run, dataset: Dataset) -> Iterator[Event | Made
                 c.name: step.conditions[c.name] for c in model.spec.conditions if c in dataset.spec.conditions
             }
             names = [f"seed {request.seed + k}" for k in range(request.count)]
-            yield MadeImages(step.pictures, conditions, names, f"Evaluation of {run.path.name}", run)
+            yield MadeImages(
+                step.pictures, conditions, names, f"Evaluation of {run.path.name}", run, _restored(model, dataset)
+            )
         else:
             yield tell("images drawn", step, request.count, began)
+
+
+def _restored(model: Family, dataset: Dataset) -> tuple[NDArray[Any], NDArray[Any]] | None:
+    from maquette.engine.judging import restore
+    from maquette.judge.evidence import pick
+    from maquette.judge.restoration import MOST
+
+    images = dataset.images(pick(dataset.indices("held-out"), MOST, seed=8))
+    restored = restore(model, images) if len(images) else None
+    return None if restored is None else (images, restored)
 
 
 def read(request: Evaluate, dataset: Dataset) -> Iterator[Event | MadeImages]:
@@ -251,6 +266,7 @@ def judged(
     from maquette.judge.judgement import Judgement, grade, judge
     from maquette.judge.originality import Originality, compare
     from maquette.judge.report import Found
+    from maquette.judge.restoration import restoration
 
     make = maker(features)
     cache = Cache(workspace.home / "cache" / "features")
@@ -277,6 +293,8 @@ def judged(
         if isinstance(taken, Judgement):
             judgement = taken
     assert judgement is not None
+    if made.restored is not None:
+        judgement.measures.update(restoration(*made.restored))
     originality = Originality(why_not="it was not asked for")
     if copies:
         yield Note(text="comparing every made image with the training images")
@@ -361,7 +379,7 @@ def _table(found: Found) -> Table:
     from maquette.judge.report import interval, number
 
     shown = ("distance", "kernel-distance", "precision", "density", "coverage", "recall", "variety", "sharpness",
-             "label-agreement", "text-agreement", "number-agreement")  # fmt: skip
+             "label-agreement", "text-agreement", "number-agreement", "restored-psnr", "restored-ssim")  # fmt: skip
     rows = []
     for name in shown:
         if (measure := found.judgement.measures.get(name)) is not None:
