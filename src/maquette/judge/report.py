@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maquette.core.image import Image, convert
+from maquette.core.image import Image, Mode, convert, mode_of
 from maquette.core.page import Page, Picture, Section, Tone
 from maquette.core.plot import Line, lines
 from maquette.features.extractor import Pictures
@@ -24,6 +24,10 @@ from maquette.judge.originality import Originality
 TONES: dict[str, Tone] = {"very good": "good", "good": "good", "fair": "fair", "weak": "poor", "poor": "poor"}
 SHOWN = 14
 FEW = 10
+PAIR = 190
+"""Width of a pair on the page."""
+MAP = 404
+"""Width of a map on the page: two stand side by side."""
 MAPPED = 500
 """Images of each kind on the map."""
 
@@ -111,20 +115,19 @@ def _copied(report: Page, found: Found) -> None:
     order = np.argsort(-copies.nearest.likeness, kind="stable")[:SHOWN]
     pairs: list[Picture] = []
     for row in order:
-        source = original.train[copies.nearest.index[row]]
-        real = found.reference.dataset.images(np.array([source]))[0]
-        tone: Tone = "poor" if copies.flagged[row] else ""
-        pairs.append(Picture(_at(found, row), f"made: {_name(found, row)}", tone))
+        real = found.reference.dataset.images(np.array([original.train[copies.nearest.index[row]]]))[0]
         mirrored = ", mirrored" if copies.nearest.mirrored[row] else ""
-        pairs.append(Picture(real, f"likeness {copies.nearest.likeness[row]:.2f}{mirrored}"))
-    section.pictures(pairs, title="The most like a training image, each with that image beside it")
+        said = f"{_name(found, row)}: likeness {copies.nearest.likeness[row]:.2f}{mirrored}"
+        pairs.append(Picture(_beside(_at(found, row), real), said, "poor" if copies.flagged[row] else ""))
+    title = "The most like a training image: on the left what was made, on the right that image"
+    section.pictures(pairs, title=title, side=PAIR)
     order = np.argsort(-copies.held.likeness, kind="stable")[: SHOWN // 2]
-    pairs = []
     if len(order):
+        pairs = []
         for row in order:
             both = np.array([original.held[row], original.train[copies.held.index[row]]])
-            pictures = found.reference.dataset.images(both)
-            pairs += [Picture(pictures[0], "held out"), Picture(pictures[1], f"{copies.held.likeness[row]:.2f}")]
+            images = found.reference.dataset.images(both)
+            pairs.append(Picture(_beside(images[0], images[1]), f"likeness {copies.held.likeness[row]:.2f}"))
         section.more("For comparison: held-out images and the training images nearest to them", _pairs(pairs))
     if original.duplicates is not None:
         section.text(f"Made images with a twin among the made images: {_percent(original.duplicates)}.")
@@ -139,7 +142,16 @@ def _copied(report: Page, found: Found) -> None:
 def _pairs(pairs: Sequence[Picture]) -> Section:
     from maquette.core.page import part
 
-    return part().pictures(pairs)
+    return part().pictures(pairs, side=PAIR)
+
+
+def _beside(one: Image, other: Image) -> Image:
+    """Two images of the same size as one, with a little between them, so that no line's end parts them."""
+    modes = mode_of(one), mode_of(other)
+    mode: Mode = modes[0] if modes[0] == modes[1] else "rgb"
+    one, other = convert(one, mode), convert(other, mode)
+    gap = np.full((one.shape[0], max(1, one.shape[1] // 24), one.shape[2]), np.iinfo(one.dtype).max, one.dtype)
+    return np.concatenate([one, gap, other], axis=1)
 
 
 def _missing(report: Page, found: Found, kinds: Sequence[Cluster]) -> None:
@@ -171,7 +183,7 @@ def _map(section: Section, found: Found) -> None:
     left = found.reference.dataset.images(found.reference.train_indices[chosen])
     right = np.stack([_at(found, row) for row in drawn])
     section.pictures(
-        [Picture(_scatter(left, places[:count]), "real"), Picture(_scatter(right, places[count:]), "made")], side=460
+        [Picture(_scatter(left, places[:count]), "real"), Picture(_scatter(right, places[count:]), "made")], side=MAP
     )
 
 
