@@ -15,6 +15,7 @@ import torch
 from maquette.core.errors import DataError, MaquetteError, RunError, UsageError
 from maquette.core.event import to_line
 from maquette.data.drawn import make_drawn
+from maquette.engine import copying
 from maquette.engine import start as starting
 from maquette.engine.load import load
 from maquette.engine.probe import Choice
@@ -230,6 +231,14 @@ def test_a_finished_run_says_that_it_finished_however_it_was_stopped_before(comm
     result = list(command())[-1]
     assert result.facts["stopped"] == "finished" and result.facts["images_seen"] == IMAGES
     assert result.facts["seconds"] > 0
+
+
+@pytest.mark.parametrize("judge", [True, False])
+def test_a_model_that_copies_is_warned_of_at_the_end(command, workspace, monkeypatch, judge):
+    monkeypatch.setattr(verb, "COPIES_TAKE", 0.0)
+    monkeypatch.setattr(copying, "PLAINLY_SAME", -1.0)  # then every image is a copy
+    warned = [event.text for event in command(judge=judge) if type(event).__name__ == "Warning"]
+    assert any("128 of 128 made images are all but copies" in text for text in warned) == judge
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,8 @@ SHEET, FEWEST, PIXELS = 64, 4, 2**20
 SHEET_SHARE = JUDGE_SHARE = CHOICE_SHARE = 0.04
 """The shares of the time that may go into sheets, judging, and the choice at the end; what would go beyond is left out
 (it changes no numbers)."""
+COPIES_TAKE = 2.0
+"""Seconds that looking for copies takes, about; shorter trainings are not worth it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +87,7 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
     Ctrl-C saves first. What is learned can be sampled at any time.
     """
     from maquette.data.dataset import Dataset
+    from maquette.engine.copying import copies_warning
     from maquette.engine.start import Wish, dataset_facts, start
     from maquette.engine.train import train as steps
     from maquette.engine.watch import Watch
@@ -120,6 +123,10 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
         watch = Watch.of(run, dataset, session.trainer.family) if request.judge else None
         going = steps(session.trainer, run, name=session.name, every=request.save_every)
         yield from _train(session, going, asked, watch, request.until)
+        long_enough = float(run.facts.get("seconds", 0.0)) * CHOICE_SHARE >= COPIES_TAKE
+        text = copies_warning(run, dataset, session.load_model()) if request.judge and long_enough and not asked else ""
+        if text:
+            yield Warning(text=text)
     workspace.index.add_run(run)
     trouble = refresh(run.path)
     if trouble:
