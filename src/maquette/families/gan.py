@@ -22,7 +22,7 @@ from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale
 from maquette.families.family import Conditions, Family, FamilyConfig, latent
 from maquette.nn.augment import MOST, Augmentation, rolled
-from maquette.nn.conv import Convolution, Enlargement, grid
+from maquette.nn.conv import Convolution, Enlargement, SubPixel, grid
 from maquette.nn.embed import ConditionVector
 
 FEW = 500
@@ -56,8 +56,12 @@ class Level(nn.Module):
             nn.init.zeros_(self.steer.weight)
             nn.init.zeros_(self.steer.bias)
         self.noise = nn.Parameter(torch.full((inputs, 1, 1), config.grain)) if config.grain else None
-        self.grow = Enlargement(inputs, outputs, tile=spec.tile, bias=outputs == spec.channels)
-        smooth_(self.grow.weight)
+        self.grow: Convolution | Enlargement
+        if config.finish == "shuffled" and outputs == spec.channels:
+            self.grow = SubPixel(inputs, outputs, tile=spec.tile)
+        else:
+            self.grow = Enlargement(inputs, outputs, tile=spec.tile, bias=outputs == spec.channels)
+            smooth_(self.grow.weight)
 
     def forward(self, x: Tensor, state: Tensor, noise: Tensor) -> Tensor:
         """N inputs H W, N steering, N 1 H W -> N outputs 2H 2W."""
@@ -176,6 +180,7 @@ class Settings(FamilyConfig):
     embedding: int = setting(64, "size of the vector that conditions become", ge=4, le=1024)
     loss: str = setting("logistic", "how real and made images are compared", choices=("logistic", "relativistic"))
     grain: float = setting(0.2, "how strongly each level starts to use noise of its own; 0 for none", ge=0, le=2)
+    finish: str = setting("transposed", "how the last level becomes pixels", choices=("transposed", "shuffled"))
     modulate: bool = setting(False, "whether the random numbers of an image also steer every level")
     dense: bool = setting(False, "whether every place of the small grid has its own share in these random numbers")
     pieces: float = setting(0.5, "weight of judging pieces of the image beside the whole; 0 for none", ge=0)
@@ -186,6 +191,7 @@ class Settings(FamilyConfig):
     augment: str = setting(
         "auto", "whether the critic sees images changed at random", choices=("auto", "always", "never")
     )
+    momentum: float = setting(0.5, "how much of the last steps each step still follows", ge=0, lt=1)
     rate: float = setting(4e-4, "learning rate", gt=0, le=1)
 
 
@@ -212,7 +218,7 @@ class Gan(Family):
         self.generator, self.critic = Generator(config, spec), Critic(config, spec)
         self.augmentation = Augmentation(spec)
         self.known = 0
-        optimizer = Optimizer(rate=config.rate, betas=(0.5, 0.999))
+        optimizer = Optimizer(rate=config.rate, betas=(config.momentum, 0.999))
         self.phases = (
             Phase(name="critic", trains=("critic", "embed"), optimizer=optimizer),
             Phase(name="generator", trains=("generator",), optimizer=optimizer),
