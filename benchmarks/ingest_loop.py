@@ -1,6 +1,7 @@
 """The plain loop that people write, and decoding alone, each in two processes: what `ingest.py` is compared with.
 
-    python benchmarks/ingest_loop.py FOLDER SIZE FILE.npy      prints files a second of both
+    python benchmarks/ingest_loop.py loop FOLDER SIZE FILE.npy      prints files a second
+    python benchmarks/ingest_loop.py decode FOLDER
 
 A process of its own that imports nothing but NumPy and Pillow, so that neither starting nor anything of Maquette counts
 against the loop. Its clock runs from the list of files to the saved array.
@@ -52,5 +53,8 @@ def rate(files: list[Path], work: Callable[[list[Path]], object], to: Path | Non
 
 
 if __name__ == "__main__":
-    everything = sorted(file for file in Path(sys.argv[1]).rglob("*") if file.is_file())
-    print(rate(everything, partial(loaded, int(sys.argv[2])), Path(sys.argv[3])), rate(everything, decoded))
+    everything = sorted(file for file in Path(sys.argv[2]).rglob("*") if file.is_file())
+    if sys.argv[1] == "loop":
+        print(rate(everything, partial(loaded, int(sys.argv[3])), Path(sys.argv[4])))
+    else:
+        print(rate(everything, decoded))

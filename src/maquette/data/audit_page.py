@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import numpy as np
@@ -59,8 +60,8 @@ def _first(audit: Audit, section: Section) -> None:
 def _overview(audit: Audit, section: Section) -> None:
     rows = []
     for one in audit.present:
-        share = len(one.extra) / max(1, len(audit.survey))
-        percent = f"{100 * share:.1f} %" if one.finding.count else ""
+        share = len(one.finding.all_items) / max(1, len(audit.survey))
+        percent = "" if not share else "<0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
         rows.append([one.check.title, one.severity, one.finding.count or "", percent, one.sentence])
     if rows:
         section.table(["finding", "how bad", "images", "share", "what"], rows)
@@ -190,7 +191,7 @@ def _picture(audit: Audit, one: Found, position: int, tone: Tone = "") -> Pictur
 def short(path: str) -> str:
     """The part of a path that tells images apart under a small picture: the name that a table gives, else the end."""
     if path.endswith(")") and "(" in path:
-        return path[path.rindex("(") + 1 : -1]
+        return re.sub(r"\.\w{1,5}$", "", path[path.rindex("(") + 1 : -1])  # An ending takes a line of its own.
     return path if len(path) <= 24 else "…" + path[-23:]
 
 
