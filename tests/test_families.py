@@ -255,7 +255,8 @@ def _parts(family):
 def test_a_saved_model_makes_the_same_images(name, trained, tmp_path, make_dataset):
     family, dataset, rows = trained(name)
     trainer = make_trainer(name, dataset)
-    run = Run.create(tmp_path / "run", {"family": name})
+    facts = {"recipe": recipe(name, family, _parts(family))} if REGISTRY.get(name).needs else {}
+    run = Run.create(tmp_path / "run", {"family": name, **facts})
     save_model(trainer, run, name, family)
     again = load(Run.open(run.path))
     state, expected = again.state_dict(), family.state_dict()

@@ -152,6 +152,8 @@ class Need:
     """A part that a family stands on: made by another family before, or given as a finished run (`--on RUN`)."""
 
     provides: str
-    """The power it must have: encodes, scores or predicts."""
+    """The power it must have: encodes, tokenises, scores or predicts."""
     default: str
     """The family that makes it when no run is given."""
+    given: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that are others when a finished run is given, such as how long the part is trained first."""

@@ -23,7 +23,7 @@ from maquette.engine.probe import choose_scale, is_busy, remembered
 from maquette.engine.train import save_model
 from maquette.engine.trainer import Trainer
 from maquette.families import REGISTRY
-from maquette.families.family import Encodes, Family, Predicts, Scores
+from maquette.families.family import Encodes, Family, Predicts, Scores, Tokens
 from maquette.store.run import Run
 
 
@@ -128,10 +128,11 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
 
     if wish.scale != "auto" and wish.scale not in SCALES:
         raise UsageError(f"there is no scale {wish.scale!r}", do=nearest(wish.scale, [*SCALES, "auto"]))
+    changes = {**_settings_on_a_run(wish), **wish.changes}
     scale = next((s for s in SCALES if s == wish.scale), None) or choose_scale(
-        wish.family, spec, wish.changes, make, loader, plan, wish.seconds
+        wish.family, spec, changes, make, loader, plan, wish.seconds
     )
-    config = default_config(wish.family, scale, spec, wish.changes)
+    config = default_config(wish.family, scale, spec, changes)
     plan = dataclasses.replace(plan, batch=config.batch)
     choice, known = remembered(probes, lambda: make(config), wish.family, loader, plan, wish.seconds)
     images = wish.images or max(1, round(choice.rate * (wish.seconds or 0)))
@@ -172,6 +173,11 @@ def _parts(wish: Wish, spec: DataSpec) -> tuple[dict[str, Family], dict[str, Any
             run = Run.open(wish.on)
             parts[name] = load(run)
             recipes[name] = run.facts["model_recipe"]
+            if not same_form(parts[name].spec, spec):
+                raise UsageError(
+                    f"its model takes images of {_form(parts[name].spec)}, and these are {_form(spec)}",
+                    where=wish.on, do="give a run that was trained on images of this form, or leave out --on",
+                )  # fmt: skip
             if not isinstance(parts[name], _POWERS[need.provides]):
                 other = recipes[name]["family"]
                 raise UsageError(
@@ -185,7 +191,22 @@ def _parts(wish: Wish, spec: DataSpec) -> tuple[dict[str, Family], dict[str, Any
     return parts, recipes
 
 
-_POWERS: Mapping[str, type] = {"encodes": Encodes, "scores": Scores, "predicts": Predicts}
+def _settings_on_a_run(wish: Wish) -> dict[str, Any]:
+    """What the family sets otherwise because its parts are finished."""
+    needs = REGISTRY.get(wish.family).needs.values() if wish.on is not None else ()
+    return {name: value for need in needs for name, value in need.given.items()}
+
+
+_POWERS: Mapping[str, type] = {"encodes": Encodes, "scores": Scores, "predicts": Predicts, "tokenises": Tokens}
+
+
+def same_form(one: DataSpec, other: DataSpec) -> bool:
+    """Whether images of the one are images of the other: size, mode, and where they tile."""
+    return (one.shape, one.mode, one.tile) == (other.shape, other.mode, other.tile)
+
+
+def _form(spec: DataSpec) -> str:
+    return f"{spec.width}x{spec.height} {spec.mode}" + (f" that tile along {spec.tile}" if spec.tile else "")
 
 
 def _begin_with(family: Family, wish: Wish, told: list[str]) -> Family:

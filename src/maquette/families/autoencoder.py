@@ -1,8 +1,7 @@
-"""Images to a small grid of numbers and back: to restore, to compare, to find odd images, and to make new ones.
+"""Images to a small grid of tokens (or of numbers) and back: to restore, to compare, to compress, to find odd images.
 
-New images come from a distribution that is fitted to the latents after training (`nn.mixture`). On the grid of 8 x 8
-latents that is the default, details stay sharp and fitted distributions still look like whole images; on 4 x 4 images
-were more blurred and no more whole (docs/log.md has the numbers).
+New images come from a distribution that is fitted to the latents after training (`nn.mixture`), soft ones; `recurrent`
+learns to write tokens instead. Which losses, widths and squashes won: docs/log.md.
 """
 
 from __future__ import annotations
@@ -17,17 +16,24 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from maquette.core.condition import Kind
+from maquette.core.errors import UsageError
 from maquette.core.noise import Noise
 from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale, Tile
 from maquette.families.family import Conditions, Family, FamilyConfig
-from maquette.nn.conv import Convolution, Enlargement, grid, interior
+from maquette.nn.conv import Convolution, Enlargement, interior
 from maquette.nn.mixture import Mixture
+from maquette.nn.quantize import Quantizer, levels_of
+from maquette.nn.typical import Typical
+from maquette.nn.views import spoiled
+from maquette.nn.windows import by_windows
 
 PATCH = 2
 """Side of the squares of pixels that are looked at as one: the finest level of the network is half the image."""
 GROUP = 16
 """Channels that are normalised together."""
+WITHIN = 2.0
+"""How far latents may stray before they are squashed; beyond this almost everything takes the last step."""
 
 
 class Block(nn.Module):
@@ -48,25 +54,34 @@ class Block(nn.Module):
         return torch.as_tensor(x + self.second(F.silu(self.second_norm(hidden))))
 
 
-class Encoder(nn.Sequential):
+class Encoder(nn.Module):
     """Image N C H W -> latents N L h w."""
 
-    def __init__(self, config: Settings, spec: DataSpec, channels: list[int]) -> None:
-        layers: list[nn.Module] = [
-            nn.PixelUnshuffle(PATCH),
-            Convolution(spec.channels * PATCH**2, channels[0], tile=spec.tile),
-        ]
+    def __init__(self, config: Settings, spec: DataSpec, channels: list[int], latents: int) -> None:
+        super().__init__()
+        enter = Convolution(spec.channels * PATCH**2, channels[0], tile=spec.tile)
+        self.fine = nn.Sequential(nn.PixelUnshuffle(PATCH), enter)
+        layers: list[nn.Module] = []
         for fine, coarse in itertools.pairwise(channels):
             layers += [Block(fine, spec.tile), Convolution(fine, coarse, 4, stride=2, tile=spec.tile)]
-        layers += [Block(channels[-1], spec.tile) for _ in range(config.depth)]
-        super().__init__(*layers, Convolution(channels[-1], config.latents, tile=spec.tile))
+        self.coarse = nn.Sequential(*layers, *(Block(channels[-1], spec.tile) for _ in range(config.depth)))
+        self.leave = Convolution(channels[-1], latents, tile=spec.tile)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """N C H W -> N L h w."""
+        return torch.as_tensor(self.leave(self.coarse(self.fine(images))))
+
+    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """What the first and the last layers see: N channels H/2 W/2 and N channels h w, float32."""
+        fine = self.fine(images)
+        return fine.float(), self.coarse(fine).float()
 
 
 class Decoder(nn.Sequential):
     """Latents N L h w -> image N C H W."""
 
-    def __init__(self, config: Settings, spec: DataSpec, channels: list[int]) -> None:
-        layers: list[nn.Module] = [Convolution(config.latents, channels[-1], tile=spec.tile)]
+    def __init__(self, config: Settings, spec: DataSpec, channels: list[int], latents: int) -> None:
+        layers: list[nn.Module] = [Convolution(latents, channels[-1], tile=spec.tile)]
         layers += [Block(channels[-1], spec.tile) for _ in range(config.depth)]
         for fine, coarse in reversed(list(itertools.pairwise(channels))):
             layers += [Enlargement(coarse, fine, tile=spec.tile), Block(fine, spec.tile)]
@@ -74,19 +89,55 @@ class Decoder(nn.Sequential):
         super().__init__(*layers, nn.SiLU(), leave, nn.PixelShuffle(PATCH))
 
 
+class Critic(nn.Module):
+    """Tells images from what came back of them; what its layers see is compared too."""
+
+    def __init__(self, width: int, spec: DataSpec) -> None:
+        super().__init__()
+        channels = [spec.channels, width, 2 * width, 4 * width][: 3 if min(spec.height, spec.width) < 16 else 4]
+        self.layers = nn.ModuleList(
+            Convolution(before, after, 4, stride=2, tile=spec.tile) for before, after in itertools.pairwise(channels)
+        )
+        # Only differences between two judgements count, so a bias would learn nothing.
+        self.judge = nn.Conv2d(channels[-1], 1, 1, bias=False)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
+        """N C H W -> how real each piece looks, N 1 h w, and what each layer saw; float32."""
+        seen, x = [], images
+        for layer in self.layers:
+            x = F.leaky_relu(layer(x), 0.2)
+            seen.append(x.float())
+        return self.judge(x).float(), seen
+
+
 @dataclass(frozen=True, kw_only=True)
 class Settings(FamilyConfig):
     """Settings of the autoencoder."""
 
+    batch: int = setting(32, "images a step", ge=1, le=65536)
     width: int = setting(64, "channels of the finest level; coarser levels have twice as many", ge=8, le=1024)
     depth: int = setting(2, "blocks at the coarsest level, in the encoder and in the decoder", ge=1, le=32)
-    grid: int = setting(8, "the shorter side of the grid of latents, about", ge=1, le=256)
-    latents: int = setting(4, "numbers at each place of the grid", ge=1, le=64)
-    blur: float = setting(0.1, "noise on the latents in training, so that near latents mean like images", ge=0, le=4)
-    pull: float = setting(1e-3, "weight that keeps the latents small", ge=0)
+    compression: int = setting(
+        4, "pixels along the side of what one token stands for (4, 8 or 16); where that does not fit, half as many",
+        ge=2, le=16,
+    )  # fmt: skip
+    codes: int = setting(
+        1000, "different tokens: 16, 64, 240, 1000, 4375 or 15360; 0 keeps numbers instead, finer and not countable",
+        ge=0, le=15360,
+    )  # fmt: skip
+    latents: int = setting(4, "numbers at each place of the grid, where there are no tokens", ge=1, le=64)
+    blur: float = setting(0.1, "noise on such numbers in training, so that near ones mean like images", ge=0, le=4)
+    pull: float = setting(1e-2, "weight that keeps the numbers from growing", ge=0)
     edges: float = setting(1.0, "weight of the differences between neighbouring pixels, at several sizes", ge=0)
+    features: float = setting(0.2, "weight of what the critic's layers see; 0 does without a critic", ge=0)
+    real: float = setting(0.01, "weight of how real the critic finds what comes back", ge=0)
+    critic_from: float = setting(0.5, "share of the run after which the critic joins in", ge=0, lt=1)
+    spoiled: float = setting(
+        0.1, "share of training images that come in noisy, blurred or with a hole, and are to come back clean", ge=0,
+        le=1,
+    )  # fmt: skip
     components: int = setting(64, "normal distributions that new latents are drawn from, all labels together", ge=1)
-    rate: float = setting(1e-3, "learning rate", gt=0, le=1)
+    rate: float = setting(2e-3, "learning rate", gt=0, le=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,32 +148,47 @@ class Dials:
 
 
 class Autoencoder(Family):
-    """Encoder, decoder, and the distribution of the latents."""
+    """Encoder, decoder, the critic of what comes back, and the distributions of latents and of likeness."""
 
     Config: ClassVar[type[FamilyConfig]] = Settings
     Options: ClassVar[type] = Dials
-    summary = "Images to a small grid of numbers and back: restores and compares images, makes soft new ones at once."
+    summary = (
+        "Images to a small grid of tokens and back: restores, compares, compresses, finds odd ones; soft new ones."
+    )
     accepts: ClassVar[frozenset[Kind]] = frozenset({"label"})
+    averaged = ("encoder", "decoder")
     counted: Tensor
 
     def __init__(self, config: Settings, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
         super().__init__(config, spec)
-        # Half the image is the finest level, so there is at least one halving; small images have smaller grids.
-        levels, height, width = grid(spec, min(config.grid, min(spec.height, spec.width) // PATCH))
-        channels = [config.width, *[2 * config.width] * (levels - 1)]
-        self.encoder, self.decoder = Encoder(config, spec, channels), Decoder(config, spec, channels)
-        self.mixture = Mixture((config.latents, height, width), spec.conditions, config.components, spec.tile)
+        if config.compression not in (2, 4, 8, 16):
+            raise UsageError(f"a compression of {config.compression} is not possible", do="choose 2, 4, 8 or 16")
+        self.grid, halvings = _grid(config.compression, spec)
+        channels = [config.width, *[2 * config.width] * (halvings - 1)]
+        self.quantizer = Quantizer(levels_of(config.codes)) if config.codes else None
+        latents = len(self.quantizer.levels) if self.quantizer else config.latents
+        self.encoder = Encoder(config, spec, channels, latents)
+        self.decoder = Decoder(config, spec, channels, latents)
+        self.mixture = Mixture((latents, *self.grid), spec.conditions, config.components, spec.tile)
+        self.typical = Typical(2 * (channels[0] + channels[-1]) + len(_energies(torch.zeros(1, 1, 8, 8))[0]))
         self.register_buffer("counted", interior(spec), persistent=False)
-        optimizer = Optimizer(rate=config.rate, betas=(0.9, 0.99), warmup=0.03, schedule="cosine", clip=1.0)
-        self.phases = (Phase(name="fit", optimizer=optimizer),)
+        shared: dict[str, Any] = {"rate": config.rate, "warmup": 0.03, "schedule": "cosine", "clip": 1.0}
+        fit = Phase(name="fit", trains=self.averaged, optimizer=Optimizer(betas=(0.9, 0.99), **shared))
+        self.phases = (fit,)
+        self.critic = Critic(config.width // 2, spec) if config.features or config.real else None
+        if self.critic is not None:
+            optimizer = Optimizer(betas=(0.5, 0.99), **{**shared, "rate": config.rate / 4})
+            span = (config.critic_from, 1.0)
+            self.phases = (fit, Phase(name="critic", trains=("critic",), span=span, optimizer=optimizer))
 
     @classmethod
     def variant(cls, scale: Scale, spec: DataSpec) -> Settings:
-        """Width follows the scale; large images have a finer grid of latents."""
+        """Width follows the scale; the larger the image, the more pixels one token stands for."""
+        side = min(spec.height, spec.width)
         return Settings(
             width={"nano": 32, "micro": 48, "small": 64, "base": 96}[scale],
-            depth={"nano": 1, "micro": 2, "small": 2, "base": 3}[scale],
-            grid=8 if min(spec.height, spec.width) < 128 else 16,
+            depth={"nano": 1, "micro": 1, "small": 2, "base": 3}[scale],
+            compression=4 if side < 128 else 8 if side < 256 else 16,
         )
 
     @classmethod
@@ -130,39 +196,125 @@ class Autoencoder(Family):
         """Wider pays only when enough images can be seen."""
         return {"nano": 0, "micro": 20_000, "small": 60_000, "base": 500_000}[scale]
 
+    # Training
+
     def loss(self, batch: Batch, phase: str) -> Loss:
-        """How far what comes back is from the image: its pixels, and their differences at several sizes."""
-        latents = self.encode(batch.images)
-        error = (self.decode(self._carried(latents, batch.generator)) - batch.images) * self.counted
+        """How far what comes back is from the image; and, once the critic has joined in, how unlike it looks."""
+        return self._critic_loss(batch) if phase == "critic" else self._fit_loss(batch)
+
+    def _came_back(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """What comes back of the batch, and its latents before they are rounded; both phases share one pass."""
+        if "came back" not in batch.memo:
+            images = spoiled(batch.images, batch.generator, share=self.config.spoiled)
+            latents = torch.as_tensor(self.encoder(images)).float()
+            batch.memo["came back"] = self.decode(self._carried(latents, batch.generator)), latents
+        images, latents = batch.memo["came back"]
+        return images, latents
+
+    def _fit_loss(self, batch: Batch) -> Loss:
+        config = self.config
+        made, latents = self._came_back(batch)
+        error = (made - batch.images) * self.counted
         share = self.counted.mean()
         pixels, edges = error.abs().mean() / share, _edges(error) / share
-        total = pixels + self.config.edges * edges + self.config.pull * latents.square().mean()
-        return Loss(total, {"pixels": pixels, "edges": edges, "latents": latents.detach().std()})
+        total = pixels + config.edges * edges
+        numbers = {"pixels": pixels, "edges": edges, "latents": latents.detach().std()}
+        # Where numbers are rounded, only those far outside are pulled back: there the squash lets no gradient through.
+        far = latents if self.quantizer is None else F.relu(latents.abs() - WITHIN)
+        total = total + config.pull * far.square().mean()
+        if self.critic is not None and batch.progress >= config.critic_from:
+            # Where axes wrap, what lies at the seam is not judged: it is taken over from the image itself.
+            judged, seen = self.critic(batch.images + error)
+            with torch.no_grad():
+                real, right = self.critic(batch.images)
+            features = sum(((s - r).abs().mean() for s, r in zip(seen, right, strict=True)), torch.zeros(()))
+            total = total + config.features * features + config.real * F.softplus(real - judged).mean()
+            numbers["features"] = features.detach()
+        return Loss(total, numbers)
+
+    def _critic_loss(self, batch: Batch) -> Loss:
+        assert self.critic is not None
+        made, _ = self._came_back(batch)
+        shown = batch.images + (made.detach() - batch.images) * self.counted
+        real, judged = self.critic(batch.images)[0], self.critic(shown)[0]
+        return Loss(F.softplus(judged - real).mean(), {"told apart": (real > judged).float().mean()})
 
     def _carried(self, latents: Tensor, generator: torch.Generator) -> Tensor:
-        """Latents as they reach the decoder in training. A family that counts in tokens rounds them here."""
+        """Latents as they reach the decoder in training: tokens as they are, numbers with noise."""
+        if self.quantizer is not None:
+            return torch.as_tensor(self.quantizer(latents))
         noise = torch.randn(latents.shape, generator=generator, device=latents.device)
         return torch.add(latents, noise, alpha=self.config.blur)
 
+    # What it can do
+
+    @property
+    def levels(self) -> tuple[int, ...]:
+        """Steps of the numbers that a token stands for; empty where latents are numbers."""
+        return self.quantizer.levels if self.quantizer is not None else ()
+
     def encode(self, images: Tensor) -> Tensor:
-        """Latents N L h w, float32."""
-        return torch.as_tensor(self.encoder(images)).float()
+        """Latents N L h w, float32; where there are tokens, their codes in (-1, 1)."""
+        latents = torch.as_tensor(self.encoder(images)).float()
+        return latents if self.quantizer is None else torch.as_tensor(self.quantizer(latents))
 
     def decode(self, latents: Tensor) -> Tensor:
         """Images N C H W, float32."""
         return torch.as_tensor(self.decoder(latents)).float()
 
+    def to_tokens(self, images: Tensor) -> Tensor:
+        """Whole numbers N h w of images N C H W."""
+        return self._counts().tokens(self.encode(images))
+
+    def from_tokens(self, tokens: Tensor) -> Tensor:
+        """Images N C H W of whole numbers N h w."""
+        return self.decode(self._counts().values(tokens)).clamp(-1, 1)
+
+    def _counts(self) -> Quantizer:
+        if self.quantizer is None:
+            raise UsageError("this autoencoder keeps numbers and no tokens", do="train one with --set codes=1000")
+        return self.quantizer
+
+    def predict(self, images: Tensor) -> Tensor:
+        """What comes back of images of any size: cleaner than what came in."""
+        return by_windows(lambda some: self.decode(self.encode(some)).clamp(-1, 1), images, self.spec)
+
+    def log_prob(self, images: Tensor, condition: Conditions) -> Tensor:
+        """The log-density of what the encoder sees of each image and of how well it comes back."""
+        return self.typical.log_prob(self.describe(images))
+
+    def describe(self, images: Tensor) -> Tensor:
+        """Mean and spread of what the first and the last layers see, and how much is lost at three sizes."""
+        rows = []
+        for seen in self.encoder.features(images):
+            rows += [seen.mean(dim=(2, 3)), (seen.std(dim=(2, 3)) + 1e-3).log()]
+        return torch.cat([*rows, _energies(self.decode(self.encode(images)) - images)], dim=1)
+
     def settle(self, batches: Iterable[Batch]) -> None:
-        """Fit the distribution of the latents to those of real images."""
-        seen = [(self.encode(batch.images), batch.condition) for batch in batches]
+        """Fit the distributions of latents and of likeness to real images."""
+        seen = [(self.encode(b.images), self.describe(b.images), b.condition) for b in batches]
         if seen:
-            latents = torch.cat([each for each, _ in seen])
-            condition = {spec.name: torch.cat([given[spec.name] for _, given in seen]) for spec in self.spec.conditions}
+            latents, rows = torch.cat([each[0] for each in seen]), torch.cat([each[1] for each in seen])
+            condition = {s.name: torch.cat([each[2][s.name] for each in seen]) for s in self.spec.conditions}
             self.mixture.fit(latents, condition)
+            self.typical.fit(rows)
 
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """Draw latents and decode them."""
-        yield self.decode(self.mixture.draw(noise, condition, options.temperature)).clamp(-1, 1)
+        latents = self.mixture.draw(noise, condition, options.temperature)
+        latents = latents if self.quantizer is None else self.quantizer.snapped(latents)
+        yield self.decode(latents).clamp(-1, 1)
+
+
+def _grid(compression: int, spec: DataSpec) -> tuple[tuple[int, int], int]:
+    """The grid of latents, and how many halvings lead to it: as asked for, as fits, and leaving four."""
+    halvings = 1
+    while 2 ** (halvings + 1) <= compression:
+        sides = [divmod(side, 2 ** (halvings + 1)) for side in (spec.height, spec.width)]
+        if any(rest or count < 4 for count, rest in sides):
+            break
+        halvings += 1
+    return (spec.height >> halvings, spec.width >> halvings), halvings
 
 
 def _edges(error: Tensor) -> Tensor:
@@ -174,3 +326,12 @@ def _edges(error: Tensor) -> Tensor:
         error = F.avg_pool2d(error, 2) if size else error
         total = total + error.diff(dim=3).abs().mean() + error.diff(dim=2).abs().mean()
     return total
+
+
+def _energies(error: Tensor) -> Tensor:
+    """N C H W -> N 3: the logarithm of the mean square at three sizes, each half the one before."""
+    rows = []
+    for size in range(3):
+        error = F.avg_pool2d(error, 2) if size else error
+        rows.append((error.square().mean(dim=(1, 2, 3)) + 1e-6).log())
+    return torch.stack(rows, dim=1)

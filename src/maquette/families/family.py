@@ -131,11 +131,41 @@ class Encodes(Protocol):
 
 
 @runtime_checkable
+class Tokens(Protocol):
+    """Turns images into whole numbers on a grid, and back."""
+
+    levels: tuple[int, ...]
+    """Steps of the few numbers that a token stands for; their product is how many tokens there are. Empty where the
+    model's settings keep it from counting."""
+    grid: tuple[int, int]
+    """Height and width of the grid."""
+
+    def to_tokens(self, images: Tensor) -> Tensor:
+        """Whole numbers N h w of images N C H W."""
+        ...
+
+    def from_tokens(self, tokens: Tensor) -> Tensor:
+        """Images N C H W of whole numbers N h w."""
+        ...
+
+
+@runtime_checkable
 class Scores(Protocol):
     """Says how probable images are."""
 
     def log_prob(self, images: Tensor, condition: Conditions) -> Tensor:
         """Natural logarithm of the density (or probability) of each image, N."""
+        ...
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """Goes on where an image ends."""
+
+    def complete(
+        self, images: Tensor, given: Tensor, noise: Noise, condition: Conditions, options: Any
+    ) -> Iterator[Tensor]:
+        """Images N C H W, of which N 1 H W says with 1 what is given and stays; rows depend on their seeds alone."""
         ...
 
 

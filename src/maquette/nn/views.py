@@ -39,3 +39,29 @@ def jittered(images: Tensor, generator: torch.Generator, *, moved: float, mirror
         colour = middle * factor() + (colour - middle) * factor() + 0.5 * light * (factor() - 1)
         images = torch.cat([colour, images[:, 3:]], dim=1) if channels > 3 else colour
     return images
+
+
+def spoiled(images: Tensor, generator: torch.Generator, *, share: float) -> Tensor:
+    """N C H W in [-1, 1], a share of which is noisy, blurred or has a hole (of 0): what a network is to undo.
+
+    All random numbers come from the generator.
+    """
+    if share <= 0:
+        return images
+    count, _, height, width = images.shape
+    device = images.device
+
+    def draw() -> Tensor:
+        return torch.rand(count, 1, 1, 1, generator=generator, device=device)
+
+    fault = torch.where(draw() < share, (3 * draw()).long(), 3)  # 3: none
+    noise = torch.randn(images.shape, generator=generator, device=device) * (0.05 + 0.35 * draw())
+    soft = F.avg_pool2d(F.pad(images, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    softer = F.avg_pool2d(F.pad(soft, (1, 1, 1, 1), mode="replicate"), 3, stride=1)
+    soft = torch.where(draw() < 0.5, soft, softer)
+    rows, columns = torch.arange(height, device=device)[:, None], torch.arange(width, device=device)
+    tall, wide = (0.1 + 0.25 * draw()) * height, (0.1 + 0.25 * draw()) * width
+    top, left = draw() * (height - tall), draw() * (width - wide)
+    hole = (rows >= top) & (rows < top + tall) & (columns >= left) & (columns < left + wide)
+    kinds = torch.stack([(images + noise).clamp(-1, 1), soft, images.masked_fill(hole, 0.0), images])
+    return kinds.gather(0, fault.expand_as(images)[None])[0]

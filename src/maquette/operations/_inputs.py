@@ -41,7 +41,7 @@ class Inputs:
     def __init__(self, request: Sample, form: DataSpec) -> None:
         self.form = form
         self.before = _before(request, form)
-        self.common = {**_flat(request, form), **self.before.values}
+        self.common = {**flat(request, form), **self.before.values}
         self.large = {c.name: c for c in form.conditions if c.kind in ("image", "map")}
         self.files = self._sets([self._named(word) for word in request.image])
         self.names = _different([_varying(files, self.files[0]).stem for files in self.files])
@@ -161,7 +161,7 @@ def _before(request: Sample, form: DataSpec) -> Given:
     return Given(values, digests, _files.source(request.frames))
 
 
-def _flat(request: Sample, form: DataSpec) -> dict[str, Any]:
+def flat(request: Any, form: DataSpec) -> dict[str, Any]:
     """Label, text and numbers, by name of condition."""
     given: dict[str, Any] = {}
     if request.label is not None:

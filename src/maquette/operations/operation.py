@@ -30,7 +30,8 @@ JOURNEY: Mapping[str, tuple[str, ...]] = {
     "Start": ("demo", "studio"),
     "Data": ("ingest", "audit", "label", "remove", "mark"),
     "Models": ("train", "pause", "evaluate", "compare", "export"),
-    "Images": ("sample", "refine", "palette", "cube", "edit", "use", "verify", "replay"),
+    "Images": ("sample", "complete", "refine", "palette", "cube", "edit", "use", "verify", "replay"),
+    "Tokens": ("encode", "decode", "score"),
     "Workspace": ("list", "card", "keys"),
 }
 """The order in which help and documents show the verbs; verbs that are not named here come last, under "More"."""

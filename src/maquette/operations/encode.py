@@ -1,0 +1,89 @@
+"""The verb `encode`: images into a small file of tokens."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from maquette.core.errors import DataError
+from maquette.core.event import Event, Made, Progress, Result, Warning
+from maquette.core.settings import argument, required
+from maquette.operations.operation import operation
+
+if TYPE_CHECKING:
+    from maquette.store.workspace import Workspace
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encode:
+    """With which model, which images, and where to."""
+
+    run: str = argument("the run of an autoencoder")
+    source: tuple[str, ...] = argument("images, folders of images, or patterns such as 'shots/*.jpg'", many=True)
+    to: str = required("the file of tokens to write", form="FILE.tokens")
+
+
+@operation
+def encode(request: Encode, workspace: Workspace) -> Iterator[Event]:
+    """Make images small: all of them become one file of tokens, which `decode` turns back with the same model.
+
+    What comes back is alike, not the same. Images of another size are scaled, and cropped in the middle.
+    """
+    from maquette.core.files import write_new
+    from maquette.engine.fitted import Files
+    from maquette.engine.likely import TOGETHER, to_tokens, tokenizer
+    from maquette.engine.load import load
+    from maquette.store.run import Run
+    from maquette.store.tokens import MOST, TokenFile, pack
+
+    run = Run.open(workspace.run_path(request.run))
+    model = load(run)
+    counts = tokenizer(model)
+    files = Files(request.source, model.spec)
+    each = counts.grid[0] * counts.grid[1]
+    if len(files) * each > MOST:
+        raise DataError(f"one file holds at most {MOST // each:,} images of this form", do="encode them in parts")
+    import numpy as np
+
+    names: list[str] = []
+    parts = []
+    aside = [*files.troubles]
+    waiting = []
+    began, raw = time.perf_counter(), 0
+    for done, file in enumerate(files, 1):
+        if file.image is None:
+            aside.append((file.name, file.reason))
+            yield Warning(text=f"{file.name}: {file.reason}")
+        else:
+            names.append(file.name)
+            waiting.append(file.image)
+            raw += file.image.nbytes
+        if len(waiting) == TOGETHER or (done == len(files) and waiting):
+            parts.append(to_tokens(model, waiting))
+            waiting = []
+        spent = time.perf_counter() - began
+        yield Progress(
+            verb="encode", done=done, total=len(files), unit="images", seconds=round(spent, 2),
+            eta=round(spent / done * (len(files) - done), 1),
+        )  # fmt: skip
+    if not names:
+        raise DataError(aside[0][1], where=aside[0][0])
+    content = pack(TokenFile(str(run.facts["model"]), counts.levels, tuple(names), np.concatenate(parts)))
+    to = Path(request.to).expanduser()
+    write_new(to, content)
+    yield Made(path=str(to), what="tokens")
+    facts = {
+        "file": str(to), "images": names, "bytes": len(content), "bytes_per_image": round(len(content) / len(names), 1),
+        "pixels_bytes": raw, "model": run.facts["model"],
+        "set_aside": [{"path": path, "reason": reason} for path, reason in aside],
+    }  # fmt: skip
+    left = f"; set aside: {len(aside):,}" if aside else ""
+    yield Result(
+        verb="encode", facts=facts,
+        summary=f"{len(names):,} images in {len(content):,} bytes, {raw / len(content):,.0f} times smaller than their "
+        f"pixels, in {to}{left}.",
+        next=(f"maquette decode {request.run} {to} --to decoded",),
+    )  # fmt: skip
