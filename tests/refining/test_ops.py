@@ -7,12 +7,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from maquette.refining import registry
+from maquette.refining import pixels, registry
 from maquette.refining.op import Context
 
 OPS = registry.every()
+
+
+def unchanged(image):
+    """A model that keeps everything; models know premultiplied colours."""
+    return pixels.premultiplied(image) if image.shape[2] == 4 else pixels.to_float(image)
+
+
 GIVEN = {
     "lut": lambda: {"file": Path(__file__).with_name("invert.cube")},
+    "restore": lambda: {"model": unchanged},
     "brand-colours": lambda: {"colours": "#0a7d4b:#f2b705:#c8102e"},
 }
 """What ops that cannot do without a file or a model are given here, by name: a function that returns dials."""

@@ -46,7 +46,7 @@ def test_only_holes_are_filled():
 
 def test_what_is_wrong_is_said():
     image = np.zeros((8, 8, 3), np.uint8)
-    with pytest.raises(UsageError, match="needs a model"):
+    with pytest.raises(UsageError, match="model"):
         refine(image, "restore")
     with pytest.raises(UsageError, match="same size"):
         refine(image, [{"op": "restore", "model": darker, "holes": np.zeros((4, 8, 1), np.uint8)}])

@@ -22,7 +22,12 @@ def restore(
     image: Image,
     *,
     model: Annotated[
-        Any, Dial("a run of the family autoencoder that learned such images; in Python any callable", kind="model")
+        Any,
+        Dial(
+            "a run of the family autoencoder that learned such images; in Python any callable",
+            kind="model",
+            needed=True,
+        ),
     ] = None,
     holes: Annotated[
         Image | None, Dial("white where something is missing; then only that is filled", kind="image")
@@ -34,8 +39,6 @@ def restore(
     What comes back is what the model could keep of the image. Large images are gone over piece by piece, each as large
     as the images that the model learned from. Mix with the image itself by `strength`.
     """
-    if model is None:
-        raise UsageError("restore needs a model", do="give a run of the family autoencoder: restore model=RUN")
     if holes is None:
         return pixels.to_depth(_through(image, model), image.dtype)
     if holes.shape[:2] != image.shape[:2]:
