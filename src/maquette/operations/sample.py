@@ -116,6 +116,8 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     form = model.made(options)
     inputs = Inputs(request, form)
     table = condition_table(run, model.spec)
+    for text in _remarks(model.spec, table, inputs.common):
+        yield Note(text=text)
     optional = {c.name for c in form.conditions if c not in model.spec.conditions}
     to = Path(request.to).expanduser() if request.to else workspace.images / run.path.name
     length = film_length(model, options)
@@ -227,6 +229,17 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         result |= {"left_out": gate.left_out, "release": gate.facts()}
         summary += f" {gate.said()}"
     yield Result(verb="sample", facts=result, value=Pictures(paths), summary=summary)
+
+
+def _remarks(spec: DataSpec, table: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
+    """What is to be said of prompts that are unlike all captions the model learned from."""
+    from maquette.engine.prompts import unlike
+
+    for condition in spec.conditions:
+        if condition.kind == "text" and isinstance(given.get(condition.name), str):
+            captions = (condition.describe(row) or "" for row in table[condition.name])
+            if said := unlike(given[condition.name], captions):
+                yield said
 
 
 def _refiner(request: Sample, press: Press, workspace: Workspace, spec: DataSpec) -> Refiner:

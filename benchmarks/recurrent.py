@@ -1,0 +1,266 @@
+"""The recurrent network beside torch.nn.GRU and a transformer, and how well a trained one keeps to its captions.
+
+python benchmarks/recurrent.py layer              training one layer, tokens a second (width 256, 256 tokens, batch 32)
+python benchmarks/recurrent.py writing            images a second, 256 and 1,024 tokens each, batch 16
+python benchmarks/recurrent.py captions RUN       drawn shapes by captions never seen together, read back from pixels
+python benchmarks/recurrent.py odd RUN USUAL ODD  how surely images of the dataset ODD are told from those of USUAL
+
+Sides of a comparison take turns in one process and the median of their ratios counts, so that a busy machine matters
+little. The transformer has as many weights in its blocks, keeps keys and values of all tokens before (a cache, made
+once), and draws by the same code.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from maquette.core.noise import Noise
+from maquette.core.spec import DataSpec
+from maquette.families.recurrent import Prior, Settings, Writer
+from maquette.nn.choice import pick, shaped
+from maquette.nn.recurrent import MinimalGRU, doubling
+
+CODES = 1000
+
+
+def seconds(work: Callable[[], object]) -> float:
+    """How long it takes once."""
+    began = time.perf_counter()
+    work()
+    return time.perf_counter() - began
+
+
+def turns(sides: dict[str, Callable[[], object]], rounds: int, *, warm: bool = True) -> dict[str, list[float]]:
+    """Seconds of every side, by turns."""
+    for work in sides.values() if warm else ():
+        work()
+    found: dict[str, list[float]] = {name: [] for name in sides}
+    for _ in range(rounds):
+        for name, work in sides.items():
+            found[name].append(seconds(work))
+    return found
+
+
+def ratio(slow: list[float], quick: list[float]) -> float:
+    """How many times quicker, by the median of neighbouring turns."""
+    return statistics.median(s / q for s, q in zip(slow, quick, strict=True))
+
+
+# One layer
+
+
+def layer(rounds: int = 5) -> None:
+    """Forward and backward of one layer."""
+    x = torch.randn(256, 32, 256)
+    gru, minimal = nn.GRU(256, 256), MinimalGRU(256)
+
+    def train(work: Callable[[Tensor], Tensor], module: nn.Module, precision: torch.dtype) -> Callable[[], object]:
+        def once() -> None:
+            with torch.autocast("cpu", precision, enabled=precision is torch.bfloat16):
+                out = work(x)
+            out.float().sum().backward()
+            for parameter in module.parameters():
+                parameter.grad = None
+
+        return once
+
+    def by_doubling(some: Tensor) -> Tensor:
+        gate, new = minimal.gates(some).float().chunk(2, dim=2)
+        update = torch.sigmoid(gate)
+        return doubling(1 - update, update * new)
+
+    sides = {
+        "torch.nn.GRU, float32": train(lambda some: gru(some)[0], gru, torch.float32),
+        "minimal GRU by doubling, float32": train(by_doubling, minimal, torch.float32),
+        "minimal GRU, float32": train(minimal, minimal, torch.float32),
+        "torch.nn.GRU, bfloat16": train(lambda some: gru(some)[0], gru, torch.bfloat16),
+        "minimal GRU, bfloat16": train(minimal, minimal, torch.bfloat16),
+    }
+    found = turns(sides, rounds)
+    for name, times in found.items():
+        print(f"{name:34} {256 * 32 / statistics.median(times):9,.0f} tokens a second")
+    for precision in ("float32", "bfloat16"):
+        gain = ratio(found[f"torch.nn.GRU, {precision}"], found[f"minimal GRU, {precision}"])
+        print(f"minimal GRU beside torch.nn.GRU in {precision}: {gain:.1f} times")
+    best = [min(pair) for pair in zip(found["torch.nn.GRU, float32"], found["torch.nn.GRU, bfloat16"], strict=True)]
+    print(f"each in its best precision: {ratio(best, found['minimal GRU, bfloat16']):.1f} times")
+
+
+# Writing
+
+
+class Attention(nn.Module):
+    """A transformer's block with a cache: attention of 8 heads, then a small network."""
+
+    def __init__(self, width: int, heads: int = 8) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm, self.second_norm = nn.RMSNorm(width), nn.RMSNorm(width)
+        self.enter, self.leave = nn.Linear(width, 3 * width), nn.Linear(width, width)
+        self.enlarge, self.reduce = nn.Linear(width, 2 * width), nn.Linear(2 * width, width)
+
+    def step(self, x: Tensor, cache: Tensor, at: int) -> Tensor:
+        """N D, and the cache 2 N heads T d, in which place `at` is written."""
+        query, key, value = (
+            part.unflatten(1, (self.heads, -1)) for part in self.enter(self.norm(x)).chunk(3, dim=1)
+        )  # fmt: skip
+        cache[0, :, :, at], cache[1, :, :, at] = key, value
+        seen = F.scaled_dot_product_attention(query[:, :, None], cache[0, :, :, : at + 1], cache[1, :, :, : at + 1])
+        x = x + self.leave(seen.flatten(1))
+        return x + self.reduce(F.silu(self.enlarge(self.second_norm(x))))
+
+
+class Transformer(nn.Module):
+    """Tokens one after the other, by attention."""
+
+    def __init__(self, width: int, blocks: int, length: int) -> None:
+        super().__init__()
+        self.tokens = nn.Embedding(CODES + 1, width)
+        self.places = nn.Parameter(torch.randn(length, width))
+        self.blocks = nn.ModuleList(Attention(width) for _ in range(blocks))
+        self.norm, self.leave = nn.RMSNorm(width), nn.Linear(width, CODES)
+        self.length, self.width = length, width
+
+    def write(self, places: Tensor) -> int:
+        """Draw all tokens; returns how many numbers are kept at the end."""
+        count = len(places)
+        caches = [torch.empty(2, count, 8, self.length, self.width // 8) for _ in self.blocks]
+        token = torch.full((count,), CODES)
+        for at in range(self.length):
+            x = self.tokens(token) + self.places[at]
+            for block, cache in zip(self.blocks, caches, strict=True):
+                x = block.step(x, cache, at)
+            token = pick(shaped(self.leave(self.norm(x))), places[:, at])
+        return sum(cache.numel() for cache in caches)
+
+
+def write(prior: Prior, places: Tensor, side: int) -> int:
+    """Draw all tokens; returns how many numbers are kept at the end."""
+    writer = Writer(prior, {}, (side, side), torch.full((len(places), side, side), -1))
+    for row in range(side):
+        for column in range(side):
+            tokens = pick(shaped(writer.logits(row, column)), places[:, row * side + column])
+            writer.put(row, column, tokens)
+    return sum(part.numel() for state in writer.states for part in state)
+
+
+@torch.inference_mode()
+def writing(rounds: int = 3, count: int = 16) -> None:
+    """Images a second of both, and what each keeps of the tokens before."""
+    for side in (16, 32):
+        length = side * side
+        spec = DataSpec(height=4 * side, width=4 * side)
+        prior = Prior(Settings(width=256, blocks=6), spec, CODES, (side, side)).eval()
+        transformer = Transformer(256, 6, length).eval()
+        weights = [sum(p.numel() for p in model.blocks.parameters()) for model in (prior, transformer)]
+        places = torch.from_numpy(Noise(range(count)).uniform("tokens", length))
+        kept = {"recurrent": write(prior, places, side), "transformer": transformer.write(places)}
+        sides: dict[str, Callable[[], object]] = {
+            "recurrent": lambda model=prior, at=places, long=side: write(model, at, long),
+            "transformer": lambda model=transformer, at=places: model.write(at),
+        }
+        found = turns(sides, rounds, warm=False)
+        print(f"{length:,} tokens an image; weights in the blocks: {weights[0]:,} and {weights[1]:,}")
+        for name, times in found.items():
+            rate = count / statistics.median(times)
+            print(f"  {name:12} {rate:7.2f} images a second, keeps {kept[name] * 4 / count / 2**20:6.2f} MiB an image")
+        print(f"  recurrent beside transformer: {ratio(found['transformer'], found['recurrent']):.2f} times")
+
+
+# Captions
+
+
+def captions(run: str, count: int, dials: dict[str, str]) -> None:
+    """Every fact of the caption, read back from the image; and what changes when one word does."""
+    from maquette.core.settings import from_json
+    from maquette.data.drawings import COLOURS, COUNTS, PLACES, SHAPES, _many
+    from maquette.data.drawn_facts import read_shapes
+    from maquette.engine.load import load
+    from maquette.engine.sample import draw
+    from maquette.store.run import Run
+
+    family = load(Run.open(Path(run)))
+    options = from_json(family.Options, dials, what="dials")
+    randoms = np.random.default_rng(0)
+    spec = family.spec.condition("text")
+    others = [condition.name for condition in family.spec.conditions if condition.name != "text"]
+    facts = ("shape", "colour", "count", "place")
+    choices = {"shape": SHAPES, "colour": tuple(COLOURS), "count": (1, 2, 3), "place": tuple(PLACES)}
+    wishes = [{name: choices[name][int(randoms.integers(len(choices[name])))] for name in facts} for _ in range(count)]
+
+    def made(asked: list[dict[str, object]]) -> list[object]:
+        texts = [f"{COUNTS[w['count']]} {w['colour']} {_many(w['shape'], w['count'])} {w['place']}" for w in asked]
+        rows = {"text": np.stack([spec.encode(text) for text in texts])}
+        for name in others:
+            rows[name] = np.repeat(family.spec.condition(name).missing()[None], len(texts), axis=0)
+        return [read_shapes(image) for batch in draw(family, range(count), rows, options) for image in batch]
+
+    found = made(wishes)
+    for name in facts:
+        print(f"{name:8} {np.mean([getattr(f, name) == w[name] for f, w in zip(found, wishes, strict=True)]):.3f}")
+    whole = [all(getattr(f, name) == w[name] for name in facts) for f, w in zip(found, wishes, strict=True)]
+    print(
+        f"{'all four':8} {np.mean(whole):.3f} of {count} captions; the mean of the facts is what `accuracy` means below"
+    )
+    accuracy = np.mean([getattr(f, n) == w[n] for f, w in zip(found, wishes, strict=True) for n in facts])
+    print(f"accuracy {accuracy:.3f} (the mean over all facts)")
+    turned = [w | {"colour": choices["colour"][(choices["colour"].index(w["colour"]) + 3) % 8]} for w in wishes]
+    after = made(turned)
+    changed = np.mean([f.colour == w["colour"] for f, w in zip(after, turned, strict=True)])
+    rest = np.mean(
+        [getattr(a, n) == getattr(b, n) for a, b in zip(found, after, strict=True) for n in facts if n != "colour"]
+    )
+    print(f"another colour word, same seed: {changed:.3f} have the new colour, {rest:.3f} of the other facts stay")
+
+
+# Odd images
+
+
+def odd(run: str, usual: str, strange: list[str]) -> None:
+    """The area under the curve of telling images of other datasets from held-out usual ones by their scores."""
+    from maquette.data.dataset import Dataset
+    from maquette.engine.likely import scores
+    from maquette.engine.load import load
+    from maquette.store.run import Run
+
+    family = load(Run.open(Path(run)))
+    data = Dataset.open(Path(usual))
+    right = scores(family, data.images(data.indices("held-out")[:500]))
+    for path in strange:
+        other = Dataset.open(Path(path))
+        found = scores(family, other.images(np.linspace(0, len(other) - 1, 500).astype(int)))
+        area = np.mean(found[:, None] < right[None]) + 0.5 * np.mean(found[:, None] == right[None])
+        print(f"{other.name:16} among {data.name}: area under the curve {area:.3f}")
+
+
+def main() -> None:
+    """What was asked for."""
+    words = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    words.add_argument("part", choices=("layer", "writing", "captions", "odd"), nargs="?")
+    words.add_argument("paths", nargs="*")
+    words.add_argument("--count", type=int, default=256)
+    words.add_argument("--threads", type=int, default=1)
+    words.add_argument("--dials", nargs="*", default=[])
+    asked = words.parse_args()
+    torch.set_num_threads(asked.threads)
+    if asked.part in (None, "layer"):
+        layer()
+    if asked.part in (None, "writing"):
+        writing()
+    if asked.part == "captions":
+        captions(asked.paths[0], asked.count, dict(word.split("=") for word in asked.dials))
+    if asked.part == "odd":
+        odd(asked.paths[0], asked.paths[1], asked.paths[2:])
+
+
+if __name__ == "__main__":
+    main()
