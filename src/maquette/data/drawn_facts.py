@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from maquette.data.drawings import COLOURS, PLACES, SHAPES, Canvas, _shape
+from maquette.data.drawings import COLOURS, PLACES, SHAPES, Canvas
+from maquette.data.drawings import shape as draw_shape
 
 SIDE = 48
 """Pixels to which every image is brought before it is compared."""
@@ -107,6 +108,6 @@ def _drawn(shape: str, count: int, radius: float, turn: float) -> Cover:
     for index in range(count):
         angle, far = turn + 2 * math.pi * index / count, 0.0 if count == 1 else 0.15
         place = (0.5 + far * math.cos(angle), 0.5 + far * math.sin(angle))
-        _shape(canvas, shape, place, radius * canvas.unit, (255,), (0,))
+        draw_shape(canvas, shape, place, radius * canvas.unit, (255,), (0,))
     cover = canvas.finish()[..., 0].astype(np.float32) / 255
     return _centred(cover, _centre(cover))
