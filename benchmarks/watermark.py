@@ -366,7 +366,7 @@ def shown(results: dict[str, Any]) -> str:
     heads = [f"{size} px ({results[size]['count']} images)" for size in sizes]
     lines.append("| what happened | " + " | ".join(heads) + " |")
     lines.append("| --- |" + " --- |" * len(sizes))
-    ahead = behind = level = 0
+    ahead = behind = level = perfect = 0
     lost = []
     for cell in results[sizes[0]]["cells"]:
         words = []
@@ -382,6 +382,7 @@ def shown(results: dict[str, Any]) -> str:
                     )
                     same = abs(ours[0] - theirs[0]) < 1e-9 and abs(ours[1] - theirs[1]) < 1e-9
                     ahead, level, behind = ahead + better, level + same, behind + (not better and not same)
+                    perfect += same and ours == (1.0, 0.0)
                 if ours[0] < theirs[0] - 0.01 - 1e-9:
                     lost.append(
                         f"{cell.replace('|', ' ')} at {size} px ({100 * ours[0]:.0f} against {100 * theirs[0]:.0f} %)"
@@ -391,7 +392,8 @@ def shown(results: dict[str, Any]) -> str:
     lines.append("")
     lines.append(
         f"From 128 px up, {ahead} of {total} cells are ahead of the better peer ({ahead / total:.0%}: more detected, or"
-        f" as many with fewer wrong bits), {level} are equal and {behind} behind."
+        f" as many with fewer wrong bits), {level} are equal (in {perfect} of them nothing is lost by either) and"
+        f" {behind} behind."
     )
     lines.append("More than a point behind in detection: " + ("; ".join(lost) if lost else "nowhere") + ".")
     for size in sizes:

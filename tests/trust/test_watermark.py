@@ -149,6 +149,12 @@ def test_it_survives_what_images_go_through(attack):
     assert read >= 2
 
 
+def test_half_of_a_large_image_is_found_at_the_size_of_the_whole():
+    marked = embed(photo(4, 500), b"half", KEY)
+    half = resized(marked[120:370, 90:340], 500, 500)
+    assert detect(half, KEY).payload == b"half"
+
+
 def test_it_says_how_the_image_was_changed():
     marked = embed(photo(0, 256), b"kind", KEY)
     whole, half = detect(marked, KEY), detect(ATTACKS["half"](marked), KEY)

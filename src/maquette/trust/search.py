@@ -17,7 +17,7 @@ TILE = 64.0
 """The side of a tile in an image of 64 pixels; it grows with the fourth root of the image's side."""
 MOST_TILES = 16
 """Along a side: larger images have larger tiles, so that they can be reduced before looking."""
-SMALLEST, LARGEST = 20.0, 190.0
+SMALLEST, LARGEST = 20.0, 260.0
 """The sides of tiles that are looked for, in pixels."""
 USUAL = (32, 64, 96, 128, 192, 256, 384, 512, 768, 1024)
 """Sides of images, in pixels, that are cut without being resized."""
