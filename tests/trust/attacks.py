@@ -170,7 +170,8 @@ def transplanted(signed_file: bytes, foreign: bytes) -> bytes:
 def short_lived(home: Path, seconds: float) -> datetime:
     """Give a workspace a leaf of its own authority that ends soon; when it does."""
     keys = Keys(home)
-    keys.signer()
+    if not keys.exist():  # a short one that was here before may have ended
+        keys.signer()
     content = (keys.folder / "authority.pem").read_bytes()
     root = certificates.read_chain(content, "")[0]
     root_key = certificates.read_key(content[content.index(b"-----BEGIN PRIVATE") :], None, "")
@@ -264,6 +265,7 @@ def foreign(place: Path, count: int, seed: int) -> Iterator[Trial]:
         lambda n, image: [press_edit(home, image, n)],
         lambda n, image: [press_edit(home, image, n, source=true)],
         lambda n, image: [sheet(home, image, n)],
+        lambda n, image: [film(home, image, place, n)],
         lambda n, image: [transplanted(true, encode(image))],
         lambda n, image: [transplanted(true, lying(image))],
         lambda n, image: [lying(image)],
@@ -329,6 +331,13 @@ def sheet(home: Path, image: np.ndarray, number: int) -> bytes:
     kind: Any = "sampled" if number % 2 else "sheet"
     manifest = maker.manifest(kind=kind, seed=number, model=MODEL)
     return signing.sheet(image, manifest, "png", maker.signer)
+
+
+def film(home: Path, image: np.ndarray, place: Path, number: int) -> bytes:
+    maker, format = Press(home), ("webp", "gif")[number % 2]
+    path = place / f"film-{number}.{format}"
+    maker.film(path, [image, image[::-1]], format, 5, {"seed": number, "model": MODEL})
+    return path.read_bytes()
 
 
 def guided(home: Path, image: np.ndarray, number: int) -> list[bytes]:

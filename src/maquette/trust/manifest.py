@@ -6,7 +6,6 @@ have written, it is bounded before it is believed.
 
 from __future__ import annotations
 
-import base64
 import dataclasses
 import math
 import re
@@ -117,11 +116,6 @@ class Manifest:
             raise TrustError(
                 f"the manifest has version {min(version, 10**9)}, written by a newer Maquette", do="update Maquette"
             )
-        if isinstance(value.get("seeds"), str):  # C2PA keeps a list of numbers below 256 as bytes
-            try:
-                value = {**value, "seeds": list(base64.b64decode(value["seeds"], validate=True))}
-            except ValueError:
-                raise TrustError("seeds of a manifest is not a list") from None
         fields = {part.name for part in dataclasses.fields(cls)}
         unknown = [str(key)[:40] for key in value if key not in fields and key != "version"]
         if unknown:
