@@ -256,7 +256,7 @@ def test_processes_that_change_at_once_do_not_undo_each_other(faulty):
     for worker in workers:
         worker.start()
     for worker in workers:
-        worker.join(60)
+        worker.join()
     done = sum(worker.exitcode == 0 for worker in workers)
     assert done >= 1 and Dataset.open(faulty.path).in_use == len(faulty) - done
 

@@ -161,9 +161,7 @@ def what_if(
 def _progress(began: float, done: float, total: int) -> Progress:
     seconds = time.monotonic() - began
     eta = seconds * (total - done) / done if done > 0 else None
-    return Progress(
-        verb="audit", done=round(100 * done / total), total=100, unit="% of the runs", seconds=seconds, eta=eta
-    )
+    return Progress(verb="audit", done=int(done), total=total, unit="runs", seconds=seconds, eta=eta)
 
 
 class _Run:

@@ -33,7 +33,7 @@ class Audit:
         None, "write a page to read; for PAGE.html, PAGE.json holds the same", form="FILE.html"
     )
     what_if: float | None = setting(
-        None, "show what the repair is worth: train with and without it for this time in all, such as 5m",
+        None, "show what the repair is worth: learn with and without it for this time in all, such as 5m",
         read=parse_seconds, gt=0, form="TIME",
     )  # fmt: skip
     seeds: int = setting(3, "how many pairs of runs --what-if trains; more make the answer surer", ge=2, le=8)
