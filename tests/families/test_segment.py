@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 
 from maquette.core.condition import ConditionSpec
 from maquette.core.errors import DataError, UsageError
@@ -68,6 +69,41 @@ def test_masks_of_every_form_are_learned(condition):
         chosen = (found[0].argmax(dim=0) == 1) if condition is THREE else found[0, 0] > 0
         agreed.append((chosen.numpy() & disc).sum() / (chosen.numpy() | disc).sum())
     assert np.mean(agreed) > 0.75
+
+
+def rough(family, coarse):
+    """The family, which finds these masks, K h w and blurred, whatever it is shown."""
+    family._probabilities = lambda images: F.interpolate(coarse[None], images.shape[2:], mode="area")
+    return family
+
+
+@pytest.mark.parametrize("tile", ["", "xy"])
+def test_outlines_follow_the_edges_of_the_whole_image(tile):
+    spec = DataSpec(height=96, width=96, tile=tile, conditions=(SOFT,))
+    family = Segment(dataclasses.replace(Segment.variant("nano", spec), mirror=False), spec)
+    rows, columns = np.indices((320, 320))
+    disc = np.hypot(rows - 150, columns - 170) < 90
+    image = np.where(disc[..., None], [200, 60, 40], [60, 120, 90]) + np.random.default_rng(0).normal(
+        0, 8, (320, 320, 3)
+    )
+    coarse = F.avg_pool2d(torch.as_tensor(disc, dtype=torch.float32)[None, None], 31, stride=1, padding=15)[0]
+    found = rough(family, coarse).predict(to_tensor(np.clip(image, 0, 255).astype(np.uint8)[None], "rgb"))[0, 0].numpy()
+    plain = F.interpolate(coarse[None], (96, 96), mode="area")
+    plain = F.interpolate(plain, (320, 320), mode="bilinear")[0, 0].numpy()
+    agreed = [((mask & disc).sum() / (mask | disc).sum()) for mask in (found > 0, plain > 0.5)]
+    assert agreed[0] > 0.999 > 0.99 > agreed[1]
+
+
+def test_what_is_found_everywhere_stays_so_and_classes_stay_shares():
+    spec = DataSpec(height=32, width=32, conditions=(THREE,))
+    family = Segment(dataclasses.replace(Segment.variant("nano", spec), mirror=False), spec)
+    image = to_tensor(np.random.default_rng(0).integers(0, 256, (1, 70, 96, 3)).astype(np.uint8), "rgb")
+    even = torch.tensor([0.2, 0.5, 0.3])[:, None, None].expand(3, 70, 96)
+    shares = (rough(family, even).predict(image) + 1) / 2
+    assert torch.allclose(shares, even[None], atol=1e-4)
+    uneven = torch.rand(3, 70, 96, generator=torch.Generator().manual_seed(0)).softmax(dim=0)
+    shares = (rough(family, uneven).predict(image) + 1) / 2
+    assert torch.allclose(shares.sum(dim=1), torch.ones(1, 70, 96), atol=1e-3)
 
 
 def test_pairs_change_together():

@@ -29,6 +29,9 @@ PATCH = 2
 """Side of the squares of pixels that are looked at as one."""
 GROUP = 8
 """Channels that are normalised together."""
+REACH, SMOOTH = 1 / 9, 1e-4
+"""How far around a place its edges are looked at, as a share of the shorter side; and the squared contrast below which
+there is none."""
 MOST_CLASSES = 32
 """A map with more numbers than this holds opacity, not classes."""
 
@@ -139,7 +142,7 @@ class Segment(Family):
 
     def __init__(self, config: Settings, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
         super().__init__(config, spec)
-        self.target = _target(config, spec)
+        self.target, self.tile = _target(config, spec), spec.tile
         self.classes = len(self.target.classes) if self.target.kind == "map" else 0
         if not 3 <= self.classes <= MOST_CLASSES:
             self.classes = 0  # one subject, more or less opaque
@@ -186,16 +189,42 @@ class Segment(Family):
     def predict(self, images: Tensor) -> Tensor:
         """Masks of images N C H W of any size, in [-1, 1]: of the subject N 1 H W, or of each class of a map N K H W.
 
-        Images are looked at in about the size that was trained with. Where mirroring is harmless, the mirror image is
-        asked as well.
+        Images are looked at in about the size that was trained with; outlines then follow the edges of the whole
+        image. Where mirroring is harmless, the mirror image is asked as well.
         """
-        height, width = images.shape[2:]
-        small = F.interpolate(images.float(), self._size(height, width), mode="bilinear", antialias=True)
+        images = images.float()
+        small = F.interpolate(images, self._size(*images.shape[2:]), mode="bilinear", antialias=True)
         found = self._probabilities(small)
         if self.config.mirror:
             found = (found + self._probabilities(small.flip(3)).flip(3)) / 2
-        large = F.interpolate(found, (height, width), mode="bilinear", antialias=True)
-        return torch.as_tensor(2 * large.clamp(0, 1) - 1)
+        return torch.as_tensor(2 * self._along_edges(found, small, images).clamp(0, 1) - 1)
+
+    def _along_edges(self, found: Tensor, small: Tensor, images: Tensor) -> Tensor:
+        """The masks N K h w of small images N C h w in the size of the images N C H W, led by their edges.
+
+        A guided filter (He, Sun and Tang, 2013): near every place the mask is taken for a slope times the colours, plus
+        a base. Both are smooth, so that they are found on the small images and used on the large ones.
+        """
+        radius = max(1, round(min(small.shape[2:]) * REACH))
+
+        def mean(values: Tensor) -> Tensor:
+            for axis, sides in (("x", (radius, radius, 0, 0)), ("y", (0, 0, radius, radius))):
+                values = F.pad(values, sides, mode="circular" if axis in self.tile else "reflect")
+            return F.avg_pool2d(values, 2 * radius + 1, stride=1)
+
+        guide, colour, share = small / 2, mean(small / 2), mean(found)
+        planes = guide.split(1, dim=1)
+        spread = torch.stack([mean(one * guide) for one in planes], 1) - colour[:, :, None] * colour[:, None]
+        joint = torch.stack([mean(one * found) for one in planes], 1) - colour[:, :, None] * share[:, None]
+        matrix = spread.permute(0, 3, 4, 1, 2) + SMOOTH * torch.eye(len(planes), device=small.device)
+        slope = torch.linalg.solve(matrix, joint.permute(0, 3, 4, 1, 2)).permute(0, 3, 4, 1, 2)  # N C K h w
+        base = share - (slope * colour[:, :, None]).sum(dim=1)
+        large = []
+        for one in range(found.shape[1]):  # one mask at a time: images may be large, and classes many
+            both = mean(torch.cat([slope[:, :, one], base[:, one : one + 1]], dim=1))
+            both = F.interpolate(both, images.shape[2:], mode="bilinear")
+            large.append((both[:, :-1] * images / 2).sum(dim=1) + both[:, -1])
+        return torch.stack(large, dim=1)
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
         """The size to look at: the shorter side is as in training, the longer one at most four times that."""
