@@ -3,6 +3,7 @@
 python benchmarks/audit.py                    2,000 files with planted faults: recall and precision of every check
 python benchmarks/audit.py --quick            300 files
 python benchmarks/audit.py --labels           wrong labels planted in the starter dataset
+python benchmarks/audit.py --pairs DATASET    near duplicates in a dataset with labels, and about how many are false
 python benchmarks/audit.py --scale            memory and time an image for 10,000 to 200,000 images of 32 pixels
 """
 
@@ -139,6 +140,40 @@ def one(path: Path) -> None:
     print(json.dumps({"images": images, "rest": time.process_time() - began - images, "memory": _memory()}))
 
 
+def pairs(path: Path) -> None:
+    """What is found in a real dataset, where nobody knows what is right, and a sheet of the weakest pairs to look at.
+
+    Two different pictures that are taken for one have different labels as often as any two images, copies hardly ever:
+    the pairs with different labels, divided by that share, are about how many are false (copies whose labels contradict
+    each other count as false here too).
+    """
+    from PIL import Image
+
+    data = Dataset.open(path)
+    began, used = time.perf_counter(), time.process_time()
+    survey = run(audit(data, only=["near-duplicates"])).survey
+    seconds, used = time.perf_counter() - began, time.process_time() - used
+    found = survey.pairs.where(survey.pairs.score > 0)
+    labels_ = np.asarray(data.conditions(range(len(data)))["label"])
+    shares = np.bincount(labels_) / len(labels_)
+    apart = labels_[found.first] != labels_[found.second]
+    false = int(apart.sum()) / (1 - float((shares**2).sum()))
+    print(
+        f"{len(data):,} images in {seconds:.1f} s ({used:.1f} s of processor time): {len(found):,} pairs, of which"
+        f" {int(apart.sum())} have different labels: about {false:.0f} false pairs, {1000 * false / len(data):.2f} in"
+        f" 1,000 images, {1000 * false / max(1, len(found)):.1f} in 1,000 pairs"
+    )
+    order = [*np.flatnonzero(apart).tolist(), *np.argsort(found.score).tolist()][:60]
+    both = [data.images([int(found.first[k]), int(found.second[k])]) for k in order]
+    rows = [
+        np.concatenate([np.concatenate(two, 1) for two in both[k : k + 10]], 1) for k in range(0, len(both) - 9, 10)
+    ]
+    if rows:
+        sheet = Image.fromarray(np.concatenate(rows).squeeze())
+        sheet.resize((2 * sheet.width, 2 * sheet.height), Image.Resampling.NEAREST).save("pairs.png")
+        print("pairs.png shows those with different labels first, then the weakest")
+
+
 def _memory() -> int:
     """The most memory that this process has held so far."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -149,11 +184,15 @@ if __name__ == "__main__":
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--labels", action="store_true")
     parser.add_argument("--scale", action="store_true")
+    parser.add_argument("--pairs", type=Path, metavar="DATASET")
     parser.add_argument("--in", dest="folder", type=Path)
     parser.add_argument("--one", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.one:
         one(given.one)
+        raise SystemExit
+    if given.pairs:
+        pairs(given.pairs)
         raise SystemExit
     with tempfile.TemporaryDirectory() as temporary:
         place = given.folder or Path(temporary)
