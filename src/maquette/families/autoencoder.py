@@ -24,7 +24,7 @@ from maquette.families.family import Conditions, Family, FamilyConfig
 from maquette.nn.conv import Convolution, Enlargement, interior
 from maquette.nn.mixture import Mixture
 from maquette.nn.quantize import Quantizer, levels_of
-from maquette.nn.typical import Typical
+from maquette.nn.typical import Typical, statistics
 from maquette.nn.views import spoiled
 from maquette.nn.windows import by_windows
 
@@ -71,10 +71,9 @@ class Encoder(nn.Module):
         """N C H W -> N L h w."""
         return torch.as_tensor(self.leave(self.coarse(self.fine(images))))
 
-    def features(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """What the first and the last layers see: N channels H/2 W/2 and N channels h w, float32."""
-        fine = self.fine(images)
-        return fine.float(), self.coarse(fine).float()
+    def meaning(self, images: Tensor) -> Tensor:
+        """What the last layers see, on average over the image: N channels, float32."""
+        return torch.as_tensor(self.coarse(self.fine(images))).float().mean(dim=(2, 3))
 
 
 class Decoder(nn.Sequential):
@@ -170,7 +169,8 @@ class Autoencoder(Family):
         self.encoder = Encoder(config, spec, channels, latents)
         self.decoder = Decoder(config, spec, channels, latents)
         self.mixture = Mixture((latents, *self.grid), spec.conditions, config.components, spec.tile)
-        self.typical = Typical(2 * (channels[0] + channels[-1]) + len(_energies(torch.zeros(1, 1, 8, 8))[0]))
+        plain = sum(part(torch.zeros(1, spec.channels, 8, 8)).shape[1] for part in (_energies, statistics))
+        self.typical = Typical(channels[-1] + plain)
         self.register_buffer("counted", interior(spec), persistent=False)
         shared: dict[str, Any] = {"rate": config.rate, "warmup": 0.03, "schedule": "cosine", "clip": 1.0}
         fit = Phase(name="fit", trains=self.averaged, optimizer=Optimizer(betas=(0.9, 0.99), **shared))
@@ -280,15 +280,13 @@ class Autoencoder(Family):
         return by_windows(lambda some: self.decode(self.encode(some)).clamp(-1, 1), images, self.spec)
 
     def log_prob(self, images: Tensor, condition: Conditions) -> Tensor:
-        """The log-density of what the encoder sees of each image and of how well it comes back."""
+        """The log-density of what each image is like: see `describe`."""
         return self.typical.log_prob(self.describe(images))
 
     def describe(self, images: Tensor) -> Tensor:
-        """Mean and spread of what the first and the last layers see, and how much is lost at three sizes."""
-        rows = []
-        for seen in self.encoder.features(images):
-            rows += [seen.mean(dim=(2, 3)), (seen.std(dim=(2, 3)) + 1e-3).log()]
-        return torch.cat([*rows, _energies(self.decode(self.encode(images)) - images)], dim=1)
+        """Plain statistics, what the last layers of the encoder see, and how much is lost at three sizes."""
+        lost = _energies(self.decode(self.encode(images)) - images)
+        return torch.cat([statistics(images), self.encoder.meaning(images), lost], dim=1)
 
     def settle(self, batches: Iterable[Batch]) -> None:
         """Fit the distributions of latents and of likeness to real images."""

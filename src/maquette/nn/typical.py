@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 SHRUNK = 0.05
@@ -42,3 +43,22 @@ class Typical(nn.Module):
         plain = torch.linalg.solve_triangular(self.root, apart, upper=False)
         size = self.root.diagonal().log().sum() + 0.5 * len(self.mean) * math.log(2 * math.pi)
         return torch.as_tensor(-0.5 * plain.square().sum(dim=0) - size)
+
+
+def statistics(images: Tensor) -> Tensor:
+    """N C H W -> N numbers: how lightness, two opposite pairs of colours, and alpha are and vary.
+
+    Mean, spread, and how much neighbours differ at three sizes; spreads as logarithms, so that too plain is as far from
+    usual as too busy.
+    """
+    planes = images.float()
+    if planes.shape[1] >= 3:
+        red, green, blue = planes[:, :1], planes[:, 1:2], planes[:, 2:3]
+        pairs = [(red + green + blue) / 3, red - green, (red + green) / 2 - blue]
+        planes = torch.cat([*pairs, planes[:, 3:]], dim=1)
+    rows = [planes.mean(dim=(2, 3)), (planes.std(dim=(2, 3)) + 0.01).log()]
+    for size in range(3):
+        planes = F.avg_pool2d(planes, 2) if size else planes
+        steps = planes.diff(dim=3).square().mean(dim=(2, 3)) + planes.diff(dim=2).square().mean(dim=(2, 3))
+        rows.append((steps + 1e-4).log())
+    return torch.cat(rows, dim=1)
