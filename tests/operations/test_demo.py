@@ -20,7 +20,7 @@ def test_the_demo_goes_from_photographs_to_images_that_are_finished_judged_and_s
     assert len(made) >= 48 and result["intact"] == len(made)
     assert len(list((to / "finished").rglob("*.png"))) >= len(made)
     assert result["grade"] in ("very good", "good", "fair", "weak", "poor")
-    for name in ("demo.png", "audit.html", "evaluation.html"):
+    for name in ("demo.png", "texture.png", "audit.html", "evaluation.html"):
         assert (to / name).stat().st_size > 10_000
-    steps = [event.text for event in events if event.name == "note" and " of 7: " in event.text]
-    assert [step[0] for step in steps] == list("1234567")
+    steps = [event.text for event in events if event.name == "note" and " of 8: " in event.text]
+    assert [step[0] for step in steps] == list("12345678")

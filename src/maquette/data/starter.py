@@ -214,6 +214,11 @@ def _fits(mask: NDArray[np.bool_], side: int) -> NDArray[np.bool_]:
     return np.asarray(inside == side * side)
 
 
+def photograph(label: str) -> Path:
+    """The file of the photograph that shows this material."""
+    return _folder() / next(photo.file for photo in PHOTOGRAPHS if photo.label == label)
+
+
 def _folder() -> Path:
     """Where scikit-image keeps its photographs; the package itself is not imported."""
     found = importlib.util.find_spec("skimage")

@@ -113,7 +113,7 @@ class Generator(nn.Module):
 
 
 class Critic(nn.Module):
-    """Crop and materials -> how real it looks at every place, with short and with long sight."""
+    """Crop and materials -> how real it looks at every place, with short, middling and long sight."""
 
     def __init__(self, config: Settings, spec: DataSpec, materials: int) -> None:
         super().__init__()
@@ -126,14 +126,15 @@ class Critic(nn.Module):
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(count) if number else nn.Identity() for number, count in enumerate(channels)
         )
-        seen = channels[-2:]
+        # Short sight alone sees stones but no rows of bricks; long sight alone takes far longer to see anything.
+        seen = channels[-3:]
         self.heads = nn.ModuleList(nn.Conv2d(count, 1, 1) for count in seen)
         self.fits = nn.ModuleList(nn.Conv2d(materials, count, 1, bias=False) for count in seen if materials)
         for layer in self.shrink:
             nn.init.normal_(layer.get_parameter("weight"), std=0.02)
 
     def forward(self, images: Tensor, materials: Tensor | None) -> list[Tensor]:
-        """N C H W and N materials 1 1 -> scores N 1 h w of both sights, in float32."""
+        """N C H W and N materials 1 1 -> scores N 1 h w of every sight, in float32."""
         x, scores = images, []
         first = len(self.shrink) - len(self.heads)
         for number, (shrink, norm) in enumerate(zip(self.shrink, self.norms, strict=True)):
@@ -154,7 +155,7 @@ class Settings(FamilyConfig):
     batch: int = setting(2, "photographs a step", ge=1, le=65536)
     crops: int = setting(4, "crops of each photograph a step", ge=1, le=256)
     crop: int = setting(96, "side of a crop, in pixels", ge=8, le=1024)
-    average: int = setting(1_000, "half-life of the running average of the weights, in images", ge=1)
+    average: int = setting(100, "half-life of the running average of the weights, in images", ge=1)
     width: int = setting(32, "channels of the generator's finest level; coarser levels have more", ge=4, le=512)
     judge: int = setting(32, "channels of the critic's finest level; coarser levels have more", ge=4, le=512)
     levels: int = setting(4, "how often the size is doubled on the way from noise to image", ge=1, le=6)
@@ -207,6 +208,7 @@ class Texture(Family):
         return replace(
             usual, width={"nano": 16, "micro": 24, "small": 32, "base": 64}[scale],
             judge={"nano": 16, "micro": 24, "small": 32, "base": 64}[scale], crops=crops, batch=8 // crops,
+            average=400 // crops,
         )  # fmt: skip
 
     @classmethod
