@@ -55,10 +55,10 @@ class Block(nn.Module):
 class Generator(nn.Module):
     """Planes N C H W and noise -> N outputs H W: a U-shaped network over small squares of pixels."""
 
-    def __init__(self, config: Settings, inputs: int, outputs: int, noise: int, tile: Tile) -> None:
+    def __init__(self, config: Settings, levels: int, inputs: int, outputs: int, noise: int, tile: Tile) -> None:
         super().__init__()
         self.patch, pixels = config.patch, config.patch**2
-        channels = [config.width * (level + 2) // 2 for level in range(config.levels)]
+        channels = [config.width * (level + 2) // 2 for level in range(levels)]
         pairs = list(itertools.pairwise(channels))
         self.enter = Convolution(inputs * pixels, channels[0], tile=tile)
         self.before = nn.ModuleList(Block(fine, tile) for fine, _ in pairs)
@@ -70,8 +70,9 @@ class Generator(nn.Module):
         self.leave = Convolution(channels[0], outputs * pixels, tile=tile)
         nn.init.normal_(self.leave.weight, std=1e-3)
         self.step = config.patch << len(pairs)
-        # Convolutions at the finest level, at those between, and at the coarsest: how far the network sees.
-        reach = [8 * (config.patch << level) for level in range(len(pairs))] + [2 * config.depth * self.step]
+        # How far the network sees: nine places at every level that is halved, two for each block of the coarsest.
+        reach = [9 * (config.patch << level) for level in range(len(pairs))]
+        reach.append((2 * config.depth + (0 if pairs else 2)) * self.step)
         self.reach = -(-sum(reach) // self.step) * self.step
 
     def forward(self, planes: Tensor, noise: Tensor | None) -> Tensor:
@@ -126,7 +127,10 @@ class Settings(FamilyConfig):
     times: int = setting(2, "how many times as wide and high `upscale` makes images", ge=2, le=4)
     blur: float = setting(1.5, "the radius of the blur that `deblur` takes away, in pixels", gt=0, le=10)
     width: int = setting(48, "channels of the finest level; coarser levels have more", ge=8, le=1024)
-    levels: int = setting(3, "levels of the network, each half as fine as the one before", ge=1, le=6)
+    levels: int | None = setting(
+        None, "levels of the network, each half as fine as the one before; if not given 3, or 1 to upscale and deblur",
+        ge=1, le=6,
+    )  # fmt: skip
     depth: int = setting(2, "blocks at the coarsest level", ge=1, le=32)
     patch: int = setting(2, "side of the squares of pixels that are looked at as one (1, 2, 4 or 8)", ge=1, le=8)
     noise: int = setting(4, "random numbers at every place of the coarsest grid, where answers vary", ge=0, le=64)
@@ -136,7 +140,7 @@ class Settings(FamilyConfig):
     )
     distance: float = setting(20.0, "weight of the mean distance to the right answer, beside the critic's 1", gt=0)
     mirror: bool = setting(True, "whether mirrored pairs are as good as those that are given")
-    rate: float = setting(1e-3, "learning rate", gt=0, le=1)
+    rate: float = setting(1e-3, "learning rate; upscale and deblur take three times that", gt=0, le=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,11 +170,10 @@ class Translate(Family):
         inputs = self.planes.channels + (CHANNELS[self.given.mode] if self.given else 0)
         self.weight = float(config.task not in RESTORING) if config.critic is None else config.critic
         noise = config.noise if self.weight else 0
-        config = replace(config, levels=_levels(config, spec))
-        self.generator = Generator(config, inputs, spec.channels, noise, spec.tile)
+        self.generator = Generator(config, _levels(config, spec), inputs, spec.channels, noise, spec.tile)
         self.noise = noise
         self.register_buffer("counted", interior(spec), persistent=False)
-        calm = Optimizer(rate=config.rate, betas=(0.9, 0.99), warmup=0.02, schedule="cosine", final=0.02, clip=1.0)
+        calm = Optimizer(rate=3 * config.rate, betas=(0.9, 0.99), warmup=0.02, schedule="cosine", final=0.02, clip=1.0)
         lively = Optimizer(rate=config.rate / 2, betas=(0.5, 0.99), schedule="linear", final=0.1)
         if self.weight:
             self.critic = Critic(config, spec, inputs)
@@ -187,8 +190,8 @@ class Translate(Family):
         side = min(spec.height, spec.width)
         return Settings(
             width={"nano": 24, "micro": 32, "small": 48, "base": 96}[scale],
-            depth={"nano": 1, "micro": 2, "small": 2, "base": 4}[scale],
-            patch=1 if side <= 32 else 2 if side <= 96 else 4,
+            depth={"nano": 2, "micro": 3, "small": 4, "base": 6}[scale],
+            patch=2 if side <= 96 else 4,
         )
 
     @classmethod
@@ -354,11 +357,12 @@ def _given(config: Settings, spec: DataSpec) -> ConditionSpec | None:
 
 
 def _levels(config: Settings, spec: DataSpec) -> int:
-    """Levels that the image can be halved for."""
+    """Levels that the image can be halved for. What is lost in a small or soft image is found close by."""
     if 8 % config.patch:
         raise UsageError(f"patches of {config.patch} pixels do not fill every image", do="choose 1, 2, 4 or 8")
+    most = config.levels or (1 if config.task in RESTORING else 3)
     height, width, levels = spec.height // config.patch, spec.width // config.patch, 1
-    while levels < config.levels and height % 2 == width % 2 == 0 and min(height, width) > 2:
+    while levels < most and height % 2 == width % 2 == 0 and min(height, width) > 2:
         height, width, levels = height // 2, width // 2, levels + 1
     return levels
 
