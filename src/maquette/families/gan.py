@@ -1,7 +1,8 @@
 """A generator and a critic that train each other: the fastest way from your images to new ones of their kind.
 
 For minutes on a few cores nothing beat the plain strided pair with batch normalisation (docs/log.md has the races);
-the relativistic loss and both gradient penalties are settings for longer runs.
+the relativistic loss and gradient penalties are settings. What the critic sees is changed at random once it begins to
+know the images by heart.
 """
 
 from __future__ import annotations
@@ -27,12 +28,14 @@ from maquette.nn.embed import ConditionVector
 
 FEW = 500
 """From fewer images than this nothing is learned but by showing them changed, from the start."""
-SURE = 0.6
+SURE = 0.5
 """How sure the critic may be of real images (the mean sign of its answers) before it is shown them changed more."""
 PACE = 10
 """After so many times through the data a critic that stays too sure sees everything changed."""
 PACES = (5_000, 50_000)
 """The same in images, at least and at most."""
+PLACES = 64
+"""Places of the small grid that can each have a start of their own; in long images they would be too many to learn."""
 WIDEST = 8
 """Channels grow towards the small grid up to this multiple of the width."""
 
@@ -46,7 +49,7 @@ def smooth_(weight: Tensor) -> None:
 
 
 class Level(nn.Module):
-    """One level of the generator: normalise, let what steers and fresh noise speak, double the size."""
+    """One level of the generator: normalise, let the wish and fresh noise speak, double the size."""
 
     def __init__(self, inputs: int, outputs: int, config: Settings, spec: DataSpec, *, steering: int) -> None:
         super().__init__()
@@ -57,17 +60,17 @@ class Level(nn.Module):
             nn.init.zeros_(self.steer.bias)
         self.noise = nn.Parameter(torch.full((inputs, 1, 1), config.grain)) if config.grain else None
         self.grow: Convolution | Enlargement
-        if config.finish == "shuffled" and outputs == spec.channels:
+        if outputs == spec.channels:
             self.grow = SubPixel(inputs, outputs, tile=spec.tile)
         else:
-            self.grow = Enlargement(inputs, outputs, tile=spec.tile, bias=outputs == spec.channels)
+            self.grow = Enlargement(inputs, outputs, tile=spec.tile, bias=False)
             smooth_(self.grow.weight)
 
-    def forward(self, x: Tensor, state: Tensor, noise: Tensor) -> Tensor:
+    def forward(self, x: Tensor, wish: Tensor | None, noise: Tensor) -> Tensor:
         """N inputs H W, N steering, N 1 H W -> N outputs 2H 2W."""
         x = self.norm(x)
-        if self.steer is not None:
-            scale, shift = self.steer(state)[:, :, None, None].chunk(2, dim=1)
+        if self.steer is not None and wish is not None:
+            scale, shift = self.steer(wish)[:, :, None, None].chunk(2, dim=1)
             x = x * (1 + scale) + shift
         if self.noise is not None:
             x = x + self.noise * noise
@@ -84,25 +87,23 @@ class Generator(nn.Module):
         wished = config.embedding if is_asked(spec) else 0
         inputs = config.latent + wished
         # Where images tile, the start is the same everywhere but for noise, so that no place differs from another.
-        self.form = (channels[0], height, width) if config.dense and not spec.tile else (channels[0], 1, 1)
+        alike = bool(spec.tile) or height * width > PLACES
+        self.form = (channels[0], 1, 1) if alike else (channels[0], height, width)
         self.start = nn.Linear(inputs, math.prod(self.form))
-        steering = (config.latent if config.modulate else 0) + wished
-        self.modulate = config.modulate
         self.place = nn.Parameter(torch.zeros(channels[0], height, width))
         self.seeds = Convolution(config.field, channels[0], 3, tile=spec.tile, bias=False)
         self.sizes = [(height << level, width << level) for level in range(levels)]
         self.levels = nn.ModuleList(
-            Level(before, after, config, spec, steering=steering)
+            Level(before, after, config, spec, steering=wished)
             for before, after in itertools.pairwise([*channels, spec.channels])
         )
 
     def forward(self, z: Tensor, field: Tensor, noises: Sequence[Tensor], wish: Tensor | None) -> Tensor:
         """N latent, N field h w of the small grid, N 1 h w for every level, N embedding -> N C H W in [-1, 1]."""
         known = z if wish is None else torch.cat([z, wish], dim=1)
-        state = known if self.modulate else known[:, z.shape[1] :]
         x = self.start(known).unflatten(1, self.form) + self.seeds(field) + self.place
         for level, noise in zip(self.levels, noises, strict=True):
-            x = level(x, state, noise)
+            x = level(x, wish, noise)
         return torch.tanh(x)
 
 
@@ -180,9 +181,6 @@ class Settings(FamilyConfig):
     embedding: int = setting(64, "size of the vector that conditions become", ge=4, le=1024)
     loss: str = setting("logistic", "how real and made images are compared", choices=("logistic", "relativistic"))
     grain: float = setting(0.2, "how strongly each level starts to use noise of its own; 0 for none", ge=0, le=2)
-    finish: str = setting("transposed", "how the last level becomes pixels", choices=("transposed", "shuffled"))
-    modulate: bool = setting(False, "whether the random numbers of an image also steer every level")
-    dense: bool = setting(False, "whether every place of the small grid has its own share in these random numbers")
     pieces: float = setting(0.5, "weight of judging pieces of the image beside the whole; 0 for none", ge=0)
     normalise: str = setting("batch", "how the critic normalises", choices=("batch", "layer", "none"))
     penalty: str = setting("none", "penalty on the critic's slope", choices=("none", "exact", "difference"))
@@ -191,7 +189,7 @@ class Settings(FamilyConfig):
     augment: str = setting(
         "auto", "whether the critic sees images changed at random", choices=("auto", "always", "never")
     )
-    momentum: float = setting(0.5, "how much of the last steps each step still follows", ge=0, lt=1)
+    momentum: float = setting(0.0, "how much of the last steps each step still follows", ge=0, lt=1)
     rate: float = setting(4e-4, "learning rate", gt=0, le=1)
 
 
