@@ -127,8 +127,10 @@ def test_ten_images_are_enough_for_little_and_nine_for_nothing(evaluate, shared,
     images = np.random.default_rng(0).integers(0, 256, (10, 16, 16, 3), dtype=np.uint8)
     (tmp_path / "ten").mkdir()
     folder = folder_of(images, tmp_path / "ten")
-    result = evaluate(folder, against=str(shared.home / "shapes.mq"))[-1].facts
+    events = evaluate(folder, against=str(shared.home / "shapes.mq"))
+    result = events[-1].facts
     assert result["grade"] == "not graded" and "too few" in " ".join(result["unmeasured"].values())
+    assert not any(event.name == "table" for event in events)  # a head without a figure says nothing
     (folder / "0009.png").unlink()
     with pytest.raises(DataError, match="9 images are too few"):
         evaluate(folder, against=str(shared.home / "shapes.mq"))

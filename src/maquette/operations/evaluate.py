@@ -90,7 +90,9 @@ def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
     assert found is not None
     facts = facts_of(found)
     facts["seconds"] = round(time.perf_counter() - began, 2)
-    yield _table(found)
+    table = _table(found)
+    if table.rows:
+        yield table
     if request.report:
         from maquette.judge.report import page
 
