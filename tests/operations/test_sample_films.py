@@ -117,6 +117,14 @@ def test_what_cannot_be_gone_on_from_is_said(home, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_films_that_do_not_fit_into_memory_are_refused(home, tmp_path, monkeypatch):
+    monkeypatch.setattr("maquette.engine.sample.LARGEST_FILM", 10_000)
+    words = r"16 films of 4 frames of 16x16 do not fit into memory; ask for at most 2 frames"
+    with pytest.raises(UsageError, match=words):
+        sampled(home, tmp_path / "out")
+    assert len(sampled(home, tmp_path / "out", dials={"ahead": "2"}).value[0]) == 2
+
+
 def test_clips_that_are_too_short_teach_nothing_and_that_is_said(home, tmp_path):
     from maquette.core.film import encode_film
 
