@@ -3,8 +3,8 @@
 python benchmarks/autoencoder.py DATASET --seconds 120 [--threads 1] [--scale nano] [--set KEY=VALUE ...]
 
 Both have about 1,000 codes, one for each 4 x 4 pixels, and compute in bfloat16. Measured on held-out images, in
-decibels over the range of a pixel (transparent images: their colours where alpha is above 0), with how many of the
-codes are in use. `--growth` prints the autoencoder's figures at a few moments of its run.
+decibels over the range of a pixel (transparent images: where alpha is above 0), with how many of the codes are in use.
+`--growth` prints the autoencoder's figures at a few moments of its run; `--revive` helps the textbook.
 """
 
 from __future__ import annotations
@@ -47,8 +47,11 @@ class Residual(nn.Module):
 class TextbookVQVAE(nn.Module):
     """The model of "Neural discrete representation learning" (2017): a codebook with moving averages, squared error."""
 
-    def __init__(self, channels: int, width: int = 128, size: int = 64, codes: int = 1000) -> None:
+    def __init__(
+        self, channels: int, width: int = 128, size: int = 64, codes: int = 1000, *, revive: bool = False
+    ) -> None:
         super().__init__()
+        self.revive = revive
         self.encoder = nn.Sequential(
             nn.Conv2d(channels, width // 2, 4, 2, 1), nn.ReLU(), nn.Conv2d(width // 2, width, 4, 2, 1), nn.ReLU(),
             nn.Conv2d(width, width, 3, padding=1), Residual(width), Residual(width), nn.ReLU(),
@@ -60,6 +63,7 @@ class TextbookVQVAE(nn.Module):
             nn.ConvTranspose2d(width // 2, channels, 4, 2, 1),
         )  # fmt: skip
         self.register_buffer("book", torch.randn(codes, size))
+        self.register_buffer("begun", torch.tensor(False))
         self.register_buffer("count", torch.ones(codes))
         self.register_buffer("total", self.book.clone())
 
@@ -68,6 +72,10 @@ class TextbookVQVAE(nn.Module):
         found = self.encoder(images).float()
         rows = found.permute(0, 2, 3, 1).flatten(0, 2)
         with torch.no_grad():
+            if self.training and not self.begun:  # as is usual since: the first codes are what the encoder says first
+                self.book.copy_(rows[torch.randint(len(rows), (len(self.book),))])
+                self.total.copy_(self.book)
+                self.begun.fill_(True)
             codes = (rows.square().sum(1, keepdim=True) - 2 * rows @ self.book.T + self.book.square().sum(1)).argmin(1)
             if self.training:
                 hot = torch.bincount(codes, minlength=len(self.book)).float()
@@ -75,25 +83,37 @@ class TextbookVQVAE(nn.Module):
                 self.total.lerp_(torch.zeros_like(self.book).index_add_(0, codes, rows), 0.01)
                 smooth = (self.count + 1e-5) / (self.count.sum() + 1e-5 * len(self.book)) * self.count.sum()
                 self.book.copy_(self.total / smooth[:, None])
+                if self.revive:  # codes that nothing takes begin anew at what the encoder says now
+                    dead = (self.count < 0.05).nonzero().flatten()
+                    self.book[dead] = self.total[dead] = rows[torch.randint(len(rows), (len(dead),))]
+                    self.count[dead] = 1.0
         taken = self.book[codes].reshape(len(images), *found.shape[2:], -1).permute(0, 3, 1, 2)
         commitment = (found - taken).square().mean()
         made = self.decoder(found + (taken - found).detach())
         return made.float(), commitment, codes
 
 
-def decibels(images: Tensor, back: Tensor) -> float:
-    """The mean over images; of RGBA, the straight colours where alpha is above 0."""
+def decibels(images: Tensor, back: Tensor) -> str:
+    """The mean over images; of RGBA where alpha is above 0: as it looks over black, and the colours by themselves.
+
+    By themselves colours of pixels that can hardly be seen count as much as all others, and they are hardly known.
+    """
     if images.shape[1] < 4:
-        error = ((back - images) / 2).square().mean(dim=(1, 2, 3))
-        return float((-10 * error.log10()).mean())
+        return f"{_mean((back - images) / 2, torch.ones_like(images[:, :1])):.2f} dB"
+    there = (images[:, 3:] > -1).float()
 
     def straight(some: Tensor) -> Tensor:
         alpha = ((some[:, 3:] + 1) / 2).clamp_min(1 / 255)
         return ((some[:, :3] + 1) / 2 / alpha).clamp(0, 1)
 
-    there = (images[:, 3:] > -1).float()
-    error = ((straight(back) - straight(images)).square() * there).sum(dim=(1, 2, 3))
-    return float((-10 * (error / (3 * there.sum(dim=(1, 2, 3)))).log10()).mean())
+    over = _mean((back - images)[:, :3] / 2, there)
+    alone = _mean(straight(back) - straight(images), there)
+    return f"{over:.2f} dB over black, {alone:.2f} dB of colours alone"
+
+
+def _mean(error: Tensor, there: Tensor) -> float:
+    square = (error.square() * there).sum(dim=(1, 2, 3)) / (error.shape[1] * there.sum(dim=(1, 2, 3)))
+    return float((-10 * square.log10()).mean())
 
 
 @torch.inference_mode()
@@ -102,7 +122,7 @@ def measured(work: Callable[[Tensor], tuple[Tensor, Tensor]], held: Tensor, code
     found = [work(some) for some in held.split(100)]
     used = len(torch.unique(torch.cat([codes.flatten() for _, codes in found])))
     back = torch.cat([images for images, _ in found]).clamp(-1, 1)
-    return f"{decibels(held, back):.2f} dB, {used / codes:.1%} of the codes in use"
+    return f"{decibels(held, back)}, {used / codes:.1%} of the codes in use"
 
 
 def main() -> None:
@@ -114,6 +134,7 @@ def main() -> None:
     words.add_argument("--scale", default="nano")
     words.add_argument("--set", nargs="*", default=[])
     words.add_argument("--growth", action="store_true")
+    words.add_argument("--revive", action="store_true", help="help the textbook: codes that nothing takes begin anew")
     words.add_argument("--alone", action="store_true", help="the autoencoder without the textbook's")
     asked = words.parse_args()
     torch.set_num_threads(asked.threads)
@@ -146,7 +167,7 @@ def main() -> None:
         return
 
     torch.manual_seed(0)
-    model = TextbookVQVAE(spec.channels).to(memory_format=torch.channels_last)
+    model = TextbookVQVAE(spec.channels, revive=asked.revive).to(memory_format=torch.channels_last)
     optimizer = torch.optim.Adam(model.parameters(), 1e-3)
     began, images = time.perf_counter(), 0
     while time.perf_counter() - began < asked.seconds:
