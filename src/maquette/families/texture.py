@@ -42,7 +42,7 @@ class Level(nn.Module):
         self.norm = nn.BatchNorm2d(inputs)
         self.steer = nn.Conv2d(materials, 2 * inputs, 1, bias=False) if materials else None
         if self.steer is not None:
-            nn.init.zeros_(self.steer.weight)
+            nn.init.normal_(self.steer.weight, std=0.5)  # Materials that begin alike are learned as one mixture.
         self.noise = nn.Parameter(torch.full((inputs, 1, 1), config.grain))
         # Doubled plainly and then smoothed by what is learned: a transposed convolution left a chequered pattern.
         self.grow = Convolution(inputs, outputs, bias=last)
@@ -121,7 +121,7 @@ class Critic(nn.Module):
         channels = [config.judge * min(WIDEST, 2**level) for level in range(count)]
         self.shrink = nn.ModuleList(
             nn.Conv2d(before, after, 4, stride=2, padding=1, bias=not number)
-            for number, (before, after) in enumerate(itertools.pairwise([spec.channels, *channels]))
+            for number, (before, after) in enumerate(itertools.pairwise([spec.channels + materials, *channels]))
         )
         self.norms = nn.ModuleList(
             nn.BatchNorm2d(count) if number else nn.Identity() for number, count in enumerate(channels)
@@ -136,6 +136,8 @@ class Critic(nn.Module):
     def forward(self, images: Tensor, materials: Tensor | None) -> list[Tensor]:
         """N C H W and N materials 1 1 -> scores N 1 h w of every sight, in float32."""
         x, scores = images, []
+        if materials is not None:
+            x = torch.cat([x, materials.expand(-1, -1, *x.shape[2:]).to(x.dtype)], dim=1)
         first = len(self.shrink) - len(self.heads)
         for number, (shrink, norm) in enumerate(zip(self.shrink, self.norms, strict=True)):
             x = F.leaky_relu(norm(shrink(x)), 0.2)
