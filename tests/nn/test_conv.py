@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from maquette.core.spec import DataSpec
-from maquette.nn.conv import Convolution, Enlargement, SubPixel, grid, interior, pad
+from maquette.nn.conv import Convolution, Enlargement, grid, interior, pad
 
 TILES = ["", "x", "y", "xy"]
 SIDES = st.integers(1, 6).map(lambda side: 2 * side)
@@ -28,7 +28,6 @@ def layers(tile):
         (Convolution(2, 3, 5, tile=tile), 1),
         (Convolution(2, 3, 4, stride=2, tile=tile), 0.5),
         (Enlargement(2, 3, tile=tile), 2),
-        (SubPixel(2, 3, tile=tile), 2),
     ]
 
 
@@ -100,12 +99,3 @@ def test_the_interior_leaves_out_an_eighth_at_each_edge_that_wraps(tile):
     assert counted[0, 0, :, 12].sum() == (12 if "y" in tile else 16)
     assert counted[0, 0, 8].sum() == (18 if "x" in tile else 24)
     assert torch.equal(counted, counted.flip(2, 3))
-
-
-def test_pixels_made_of_channels_start_without_chequers():
-    layer = SubPixel(5, 3)
-    with torch.no_grad():
-        made = layer(torch.randn(2, 5, 6, 4))
-    assert made.std() > 0
-    for down, across in ((0, 1), (1, 0), (1, 1)):
-        assert torch.allclose(made[:, :, down::2, across::2], made[:, :, ::2, ::2], atol=1e-6)

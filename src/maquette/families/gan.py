@@ -8,7 +8,6 @@ know the images by heart.
 from __future__ import annotations
 
 import itertools
-import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -23,7 +22,7 @@ from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale
 from maquette.families.family import Conditions, Family, FamilyConfig, latent
 from maquette.nn.augment import MOST, Augmentation, rolled
-from maquette.nn.conv import Convolution, Enlargement, SubPixel, grid
+from maquette.nn.conv import Convolution, Enlargement, grid
 from maquette.nn.embed import ConditionVector
 
 FEW = 500
@@ -34,8 +33,6 @@ PACE = 10
 """After so many times through the data a critic that stays too sure sees everything changed."""
 PACES = (5_000, 50_000)
 """The same in images, at least and at most."""
-PLACES = 64
-"""Places of the small grid that can each have a start of their own; in long images they would be too many to learn."""
 WIDEST = 8
 """Channels grow towards the small grid up to this multiple of the width."""
 
@@ -59,12 +56,8 @@ class Level(nn.Module):
             nn.init.zeros_(self.steer.weight)
             nn.init.zeros_(self.steer.bias)
         self.noise = nn.Parameter(torch.full((inputs, 1, 1), config.grain)) if config.grain else None
-        self.grow: Convolution | Enlargement
-        if outputs == spec.channels:
-            self.grow = SubPixel(inputs, outputs, tile=spec.tile)
-        else:
-            self.grow = Enlargement(inputs, outputs, tile=spec.tile, bias=False)
-            smooth_(self.grow.weight)
+        self.grow = Enlargement(inputs, outputs, tile=spec.tile, bias=outputs == spec.channels)
+        smooth_(self.grow.weight)
 
     def forward(self, x: Tensor, wish: Tensor | None, noise: Tensor) -> Tensor:
         """N inputs H W, N steering, N 1 H W -> N outputs 2H 2W."""
@@ -86,10 +79,9 @@ class Generator(nn.Module):
         channels = [config.width * min(WIDEST, 2**level) for level in reversed(range(levels))]
         wished = config.embedding if is_asked(spec) else 0
         inputs = config.latent + wished
-        # Where images tile, the start is the same everywhere but for noise, so that no place differs from another.
-        alike = bool(spec.tile) or height * width > PLACES
-        self.form = (channels[0], 1, 1) if alike else (channels[0], height, width)
-        self.start = nn.Linear(inputs, math.prod(self.form))
+        # The start is the same everywhere but for noise, so that patterns come from noise; places are learned slowly.
+        # A start of its own for every place is ahead for the first minute and behind after it (docs/log.md).
+        self.start = nn.Linear(inputs, channels[0])
         self.place = nn.Parameter(torch.zeros(channels[0], height, width))
         self.seeds = Convolution(config.field, channels[0], 3, tile=spec.tile, bias=False)
         self.sizes = [(height << level, width << level) for level in range(levels)]
@@ -101,7 +93,7 @@ class Generator(nn.Module):
     def forward(self, z: Tensor, field: Tensor, noises: Sequence[Tensor], wish: Tensor | None) -> Tensor:
         """N latent, N field h w of the small grid, N 1 h w for every level, N embedding -> N C H W in [-1, 1]."""
         known = z if wish is None else torch.cat([z, wish], dim=1)
-        x = self.start(known).unflatten(1, self.form) + self.seeds(field) + self.place
+        x = self.start(known)[:, :, None, None] + self.seeds(field) + self.place
         for level, noise in zip(self.levels, noises, strict=True):
             x = level(x, wish, noise)
         return torch.tanh(x)
@@ -189,7 +181,7 @@ class Settings(FamilyConfig):
     augment: str = setting(
         "auto", "whether the critic sees images changed at random", choices=("auto", "always", "never")
     )
-    momentum: float = setting(0.0, "how much of the last steps each step still follows", ge=0, lt=1)
+    momentum: float = setting(0.5, "how much of the last steps each step still follows", ge=0, lt=1)
     rate: float = setting(4e-4, "learning rate", gt=0, le=1)
 
 

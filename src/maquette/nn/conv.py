@@ -53,21 +53,6 @@ class Enlargement(nn.ConvTranspose2d):
         return large[:, :, 2 * y : large.shape[2] - 2 * y, 2 * x : large.shape[3] - 2 * x]
 
 
-class SubPixel(Convolution):
-    """A convolution whose channels become the pixels of an image of twice the size; at first the four are alike."""
-
-    def __init__(self, inputs: int, outputs: int, *, tile: Tile = "") -> None:
-        super().__init__(inputs, 4 * outputs, tile=tile)
-        with torch.no_grad():
-            one = self.weight.detach()[:outputs].repeat_interleave(4, dim=0)
-            self.weight.copy_(one)
-            self.get_parameter("bias").zero_()
-
-    def forward(self, images: Tensor) -> Tensor:
-        """N C H W -> N outputs 2H 2W."""
-        return F.pixel_shuffle(super().forward(images), 2)
-
-
 def grid(spec: DataSpec, smallest: int = 4) -> tuple[int, int, int]:
     """How many doublings lead from a small grid to the image, and that grid's height and width."""
     levels, height, width = 0, spec.height, spec.width
