@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from maquette.core.condition import ConditionSpec
 from maquette.data.dataset import Dataset
 from maquette.data.drawn import make_drawn
 from maquette.engine.copying import copies_warning
@@ -72,3 +73,24 @@ def test_other_images_are_no_copies(run, dataset):
 
 def test_what_makes_no_images_copies_none(run, dataset):
     assert copies_warning(run, dataset, Silent(FamilyConfig(), plain(dataset))) == ""
+
+
+class Asking(Player):
+    """Plays back images, once it is given one."""
+
+    def made(self, options):
+        return dataclasses.replace(self.spec, conditions=(ConditionSpec(name="input", kind="image"),))
+
+
+class Alone(Player):
+    """Learns from one image."""
+
+    least = 1
+
+
+@pytest.mark.parametrize("kind", [Asking, Alone])
+def test_what_is_given_an_image_or_goes_on_with_one_is_not_asked(run, dataset, kind):
+    """Nothing can be drawn of the one from seeds alone, and the other is meant to look like what it learned from."""
+    spec = plain(dataset)
+    assert copies_warning(run, dataset, Player(spec, dataset.images(dataset.indices("train")[:40])))
+    assert copies_warning(run, dataset, kind(spec, dataset.images(dataset.indices("train")[:40]))) == ""

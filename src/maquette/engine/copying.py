@@ -27,8 +27,10 @@ def copies_warning(run: Run, dataset: Dataset, model: Family) -> str:
     Where enough images are held out, a copy is nearer to a training image than one in two hundred of them is; else it
     is plainly the same picture.
     """
-    if not isinstance(model, Samples) or any(c.kind not in FLAT for c in model.spec.conditions):
+    if not isinstance(model, Samples) or any(c.kind not in FLAT for c in model.made(model.Options()).conditions):
         return ""
+    if model.least == 1:
+        return ""  # it is meant to go on with what one image shows
     *_, drawn = draw_many(model, condition_table(run, model.spec), COUNT, SEED)
     assert isinstance(drawn, Drawn)
     finder = Finder(structures_of(Chosen(dataset, pick(dataset.indices("train"), TRAIN, seed=8))))
