@@ -23,6 +23,7 @@ from vouching import FORMATS, MODEL, SOFTWARE, picture, vouched
 
 from maquette.core.errors import MaquetteError, TrustError
 from maquette.core.image import encode
+from maquette.engine.edited import Edits
 from maquette.operations import operation as table
 from maquette.store.workspace import Workspace
 from maquette.trust import certificates, metadata, origin, press, signing
@@ -266,6 +267,8 @@ def foreign(place: Path, count: int, seed: int) -> Iterator[Trial]:
         lambda n, image: [press_edit(home, image, n, source=true)],
         lambda n, image: [sheet(home, image, n)],
         lambda n, image: [film(home, image, place, n)],
+        lambda n, image: [edited(home, image, place, n)],
+        lambda n, image: [edited(home, image, place, n, source_bytes(true))],
         lambda n, image: [transplanted(true, encode(image))],
         lambda n, image: [transplanted(true, lying(image))],
         lambda n, image: [lying(image)],
@@ -337,6 +340,14 @@ def film(home: Path, image: np.ndarray, place: Path, number: int) -> bytes:
     maker, format = Press(home), ("webp", "gif")[number % 2]
     path = place / f"film-{number}.{format}"
     maker.film(path, [image, image[::-1]], format, 5, {"seed": number, "model": MODEL})
+    return path.read_bytes()
+
+
+def edited(home: Path, image: np.ndarray, place: Path, number: int, source: Any = None) -> bytes:
+    """What `decode` and `complete` write: the pixels may have come from anybody's file, and the step lies."""
+    step = {"op": "decode", "model": MODEL, "kind": "sampled", "digitalSourceType": metadata.GENERATED}
+    path, maker = place / f"edited-{number}.png", Press(home)
+    Edits(maker, step).write(path, image, "sha256:" + 64 * "0", source, {"seed": number, "kind": "sampled"})
     return path.read_bytes()
 
 
