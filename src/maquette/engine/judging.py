@@ -30,6 +30,10 @@ def restore(model: Family, images: NDArray[Any]) -> NDArray[Any] | None:
     return np.concatenate(out) if out else None
 
 
+TOGETHER, PIXELS = 256, 2**18
+"""Images a pass at most, and about how many pixels they have together: the memory of a pass is bounded by them."""
+
+
 @dataclass(frozen=True)
 class Drawn:
     """Images of consecutive seeds, in a file that goes away with them, and what each was asked to be."""
@@ -47,7 +51,10 @@ def draw_many(
     options: Any = None,
     given: Mapping[str, Any] | None = None,
 ) -> Iterator[int | Drawn]:
-    """Draw images as `sample` does; yields how many there are so far, and all of them last."""
+    """Draw images of these seeds; yields how many there are so far, and all of them last.
+
+    More go through the model at once than when `sample` makes them, so the last bits of a pixel may differ from its.
+    """
     spec = model.made(model.Options() if options is None else options)
     optional = {c.name for c in spec.conditions if c not in model.spec.conditions}
     shape = (count, spec.height, spec.width, CHANNELS[spec.mode])
@@ -55,12 +62,13 @@ def draw_many(
         pictures = np.memmap(stream, dtype(spec.mode), "w+", shape=shape)
     kept: dict[str, list[NDArray[Any]]] = {}
     done = 0
+    together = max(model.together, min(TOGETHER, PIXELS // (spec.height * spec.width)))
     while done < count:
         stretch = range(seed + done, seed + min(count, done + 1024))
         rows = wishes(spec.conditions, table, given or {}, stretch, (spec.height, spec.width), optional)
         for name, values in rows.items():
             kept.setdefault(name, []).append(values)
-        for batch in draw(model, stretch, rows, options):
+        for batch in draw(model, stretch, rows, options, micro=together):
             pictures[done : done + len(batch)] = batch
             done += len(batch)
             yield done

@@ -10,7 +10,8 @@ image is new. A copy turned, zoomed or cut together from several images is not f
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -85,22 +86,23 @@ class Finder:
 
     def __call__(self, images: Structure, *, not_itself: bool = False) -> Nearest:
         """The nearest training image of each of these structures."""
-        parts = list(self._blocks(images, not_itself))
+        starts = range(0, len(images), 256)
+        with ThreadPoolExecutor(os.cpu_count() or 1) as threads:  # most of the work is outside of Python's lock
+            parts = list(threads.map(lambda start: self._block(images, start, not_itself), starts))
         return Nearest(
             np.concatenate([part.likeness for part in parts]),
             np.concatenate([part.index for part in parts]),
             np.concatenate([part.mirrored for part in parts]),
         )
 
-    def _blocks(self, images: Structure, not_itself: bool) -> Iterator[Nearest]:
-        for start in range(0, len(images), 256):
-            block = images[start : start + 256]
-            own = np.arange(start, start + len(block)) if not_itself else None
-            both = [self._compare(turned, self._finalists(turned, own)) for turned in (block, block[:, :, ::-1])]
-            likeness, index = (np.concatenate([side[part] for side in both], axis=1) for part in (0, 1))
-            best = likeness.argmax(1)
-            rows = np.arange(len(block))
-            yield Nearest(likeness[rows, best], index[rows, best], best >= both[0][0].shape[1])
+    def _block(self, images: Structure, start: int, not_itself: bool) -> Nearest:
+        block = images[start : start + 256]
+        own = np.arange(start, start + len(block)) if not_itself else None
+        both = [self._compare(turned, self._finalists(turned, own)) for turned in (block, block[:, :, ::-1])]
+        likeness, index = (np.concatenate([side[part] for side in both], axis=1) for part in (0, 1))
+        best = likeness.argmax(1)
+        rows = np.arange(len(block))
+        return Nearest(likeness[rows, best], index[rows, best], best >= both[0][0].shape[1])
 
     def _finalists(self, block: Structure, own: NDArray[np.int64] | None) -> NDArray[np.int64]:
         """Block x finalists: training images worth comparing in full."""
@@ -109,11 +111,8 @@ class Finder:
             scores[np.arange(len(block)), own] = -2.0
         index = largest(scores, min(CANDIDATES, scores.shape[1]))
         others = self._coarse[index]  # block candidates 64
-        best = np.full(index.shape, -1.0, np.float32)
-        for down in STEPS:
-            for across in STEPS:
-                moved = _shrink(np.roll(block, (down, across), (1, 2))[:, INNER, INNER])
-                np.maximum(best, np.einsum("nd,ncd->nc", moved, others, optimize=True), out=best)
+        moved = np.stack([_shrink(block[:, _shifted(down), _shifted(across)]) for down in STEPS for across in STEPS], 2)
+        best = np.matmul(others, moved).max(2)  # block candidates, over the shifts
         if own is not None:
             best[index == own[:, None]] = -2.0
         chosen = largest(best, min(FINALISTS, index.shape[1]))
@@ -143,6 +142,14 @@ class Finder:
 
 _REACH = max(STEPS)
 INNER = slice(_REACH, SIDE - _REACH)
+_CELL = (SIDE - 2 * _REACH) // COARSE
+_MEANS = (np.kron(np.eye(COARSE), np.ones(_CELL)) / _CELL).astype(np.float32)
+"""8 x 24: the means of neighbouring lines."""
+
+
+def _shifted(step: int) -> slice:
+    """The inner lines of an image that was moved by so much."""
+    return slice(_REACH - step, SIDE - _REACH - step)
 
 
 def _unit(rows: NDArray[Any]) -> NDArray[np.float32]:
@@ -154,8 +161,7 @@ def _unit(rows: NDArray[Any]) -> NDArray[np.float32]:
 
 def _shrink(inner: Structure) -> NDArray[np.float32]:
     """N 24 24 -> N 64, unit length."""
-    cell = inner.shape[1] // COARSE
-    return _unit(inner.reshape(len(inner), COARSE, cell, COARSE, cell).mean((2, 4)).reshape(len(inner), -1))
+    return _unit((_MEANS @ inner @ _MEANS.T).reshape(len(inner), -1))
 
 
 def _strengths(images: Structure) -> NDArray[np.float32]:
