@@ -24,6 +24,7 @@ from maquette.families.family import Conditions, Family, FamilyConfig, latent
 from maquette.nn.augment import MOST, Augmentation, rolled
 from maquette.nn.conv import Convolution, Enlargement, grid
 from maquette.nn.embed import ConditionVector
+from maquette.nn.settling import settling
 
 FEW = 500
 """From fewer images than this nothing is learned but by showing them changed, from the start."""
@@ -322,14 +323,9 @@ class Gan(Family):
 
     def settle(self, batches: Iterable[Batch]) -> None:
         """Measure the batch statistics of the averaged generator anew; they are then part of the model."""
-        for norm in self.generator.modules():
-            if isinstance(norm, nn.BatchNorm2d):
-                norm.reset_running_stats()
-                norm.momentum = None  # the plain mean over all batches
-        self.generator.train()
-        for batch in batches:
-            self._fakes(batch)
-        self.generator.eval()
+        with settling(self.generator):
+            for batch in batches:
+                self._fakes(batch)
 
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """One pass of the generator."""

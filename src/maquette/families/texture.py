@@ -23,6 +23,7 @@ from maquette.core.settings import setting
 from maquette.core.spec import MAX_SIDE, Batch, DataSpec, Loss, Optimizer, Phase, Scale, Tile
 from maquette.families.family import Conditions, Family, FamilyConfig, latent
 from maquette.nn.conv import Convolution
+from maquette.nn.settling import settling
 
 WIDEST = 4
 """Channels grow towards the coarse grid up to this multiple of the width."""
@@ -298,14 +299,9 @@ class Texture(Family):
 
     def settle(self, batches: Iterable[Batch]) -> None:
         """Measure the batch statistics of the averaged generator anew; they are then part of the model."""
-        for norm in self.generator.modules():
-            if isinstance(norm, nn.BatchNorm2d):
-                norm.reset_running_stats()
-                norm.momentum = None  # the plain mean over all batches
-        self.generator.train()
-        for batch in batches:
-            self._fakes(batch, self._each(batch.condition))
-        self.generator.eval()
+        with settling(self.generator):
+            for batch in batches:
+                self._fakes(batch, self._each(batch.condition))
 
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """One pass of the generator for every piece of the image, so that what lies between needs little memory."""
