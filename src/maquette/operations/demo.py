@@ -22,7 +22,7 @@ JUDGED = 500
 """Images that are drawn to be judged."""
 GUIDANCE = "1.5"
 """A little guidance: grass and gravel are told apart more surely (docs/log.md)."""
-MATERIAL, SIDE, SHARE = "gravel", 512, 0.2
+MATERIAL, SIDE, SHARE = "gravel", 512, 0.4
 """The photograph that becomes a texture, its side, and how much of the training time that takes on top."""
 
 
