@@ -2,8 +2,8 @@
 
 At a few points of the run a few hundred images are drawn from the averaged model and held against images that it never
 learns from, in the features of `maquette.features`; none of these is ever a training loss. The kernel distance is used,
-which is honest for few images. What is judged changes no weights: it decides only which of them become the model, and
-that decision is written down in the run.
+which is honest for few images. What is judged decides which weights become the model, and sends a
+run that lost its variety back to its best state; both decisions are written down in the run.
 """
 
 from __future__ import annotations

@@ -37,7 +37,7 @@ SHEET, FEWEST, PIXELS = 64, 4, 2**20
 """Images on a sheet at most and at least, and about how many pixels they have together."""
 SHEET_SHARE = JUDGE_SHARE = CHOICE_SHARE = 0.04
 """The shares of the time that may go into sheets, judging, and the choice at the end; what would go beyond is left out
-(it changes no numbers)."""
+(that changes numbers only where a judgement would have sent the run back)."""
 COPIES_TAKE = 2.0
 """Seconds that looking for copies takes, about; shorter trainings are not worth it."""
 
