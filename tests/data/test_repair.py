@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from maquette.core.errors import ConditionError, DataError, MaquetteError, UsageError
 from maquette.core.event import Result
 from maquette.data import labels
-from maquette.data.audit import audit
+from maquette.data.audit import accept, audit
 from maquette.data.dataset import Dataset
 from maquette.data.edition import Changes, go_back, history, number, revise
 from maquette.data.loader import Loader
@@ -120,6 +120,24 @@ def test_what_is_only_doubtful_is_left_unless_it_is_named(tmp_path):
     for name in ("to-dark", "outliers"):
         with pytest.raises(UsageError):
             plan(result, also=[name])
+
+
+def test_what_is_meant_is_accepted_once_and_neither_counted_nor_repaired(faulty):
+    graded = look(faulty)
+    assert graded["too-dark"].severity == "harmful" and graded.grade == "Poor"
+    accept(faulty, {"too-dark": "it is night", "exact-duplicates": "as it is meant", "borders": "frames"})
+    result = look(Dataset.open(faulty.path))
+    assert result["too-dark"].severity == "note" and result["too-dark"].sentence == "1 image; accepted: it is night"
+    assert result.share("harmful") < graded.share("harmful")
+    assert not {"too-dark", "exact-duplicates", "borders"} & {check for check, _ in plan(result).aside.values()}
+    assert 30 in plan(result, also=["too-dark"]).aside
+    accept(faulty, {})
+    assert look(faulty)["too-dark"].severity == "harmful"
+    with pytest.raises(UsageError, match="no check"):
+        accept(faulty, {"to-dark": "a slip"})
+    (faulty.path / "accepted.json").write_text("[1]")
+    with pytest.raises(DataError, match="which findings are accepted"):
+        look(faulty)
 
 
 def test_a_repair_that_would_leave_nothing_is_refused(tmp_path):

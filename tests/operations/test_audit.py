@@ -57,6 +57,26 @@ def test_people_are_told_what_to_do_first(photos, capsys):
     assert "1. Repair 2 images" in captured.err and "next: maquette audit" in captured.err
 
 
+def test_what_is_accepted_is_no_longer_held_against_the_dataset(photos, capsys):
+    before = json.loads(mq_json(capsys, "audit", "photos.mq"))
+    assert "near-duplicates" in {one["check"] for one in before["findings"] if one["severity"] == "harmful"}
+    after = json.loads(mq_json(capsys, "audit", "photos.mq", "--accept", "near-duplicates"))
+    [found] = [one for one in after["findings"] if one["check"] == "near-duplicates"]
+    assert found["severity"] == "note" and found["accepted"] == "as it is meant"
+    assert after["shares"]["harmful"] < before["shares"]["harmful"]
+    kept = json.loads(mq_json(capsys, "audit", "photos.mq", "--accept", "blurred"))
+    assert {one["check"] for one in kept["findings"] if one["accepted"]} == {"near-duplicates", "blurred"}
+    forgot = json.loads(mq_json(capsys, "audit", "photos.mq", "--accept", "none"))
+    assert forgot["findings"] == before["findings"]
+    assert main(["audit", "photos.mq", "--accept", "none,blurred"]) == 2
+
+
+def mq_json(capsys, *words):
+    """The result event of a command line."""
+    assert main([*words, "--json"]) == 0
+    return capsys.readouterr().out.splitlines()[-1]
+
+
 def test_a_repair_and_its_undo(photos):
     files = {path: path.read_bytes() for path in (photos.path.parent / "photos").iterdir()}
     mq.audit("photos.mq", repair=True)

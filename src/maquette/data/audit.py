@@ -7,6 +7,7 @@ Nothing is changed by an audit; `data/repair.py` acts on what it found.
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import time
@@ -18,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from maquette.core.errors import UsageError, nearest
+from maquette.core.errors import DataError, UsageError, nearest
 from maquette.core.event import Event, Result
+from maquette.core.files import write_json
 from maquette.core.settings import from_json, to_json
 from maquette.data import check as checks
 from maquette.data.audit_survey import Survey
@@ -42,11 +44,13 @@ class Found:
     check: Check
     settings: Any
     finding: Finding
+    accepted: str = ""
+    """Why it is as it is meant to be, in the words of whoever accepted it."""
 
     @property
     def severity(self) -> Severity:
-        """How bad it is here."""
-        return self.finding.severity or self.check.severity
+        """How bad it is here; what was accepted is worth a note."""
+        return "note" if self.accepted else self.finding.severity or self.check.severity
 
     @property
     def extra(self) -> NDArray[np.int64]:
@@ -64,13 +68,12 @@ class Found:
         finding = self.finding
         if finding.skipped:
             return f"not looked for: {finding.skipped}"
-        if finding.text:
-            return finding.text
-        if finding.groups:
-            return f"{plural(len(finding.groups), 'group')} of together {plural(finding.count, 'image')}"
-        if finding.files:
-            return plural(finding.count, "file")
-        return plural(finding.count, "image") if finding.count else "none"
+        said = finding.text or (plural(finding.count, "image") if finding.count else "none")
+        if finding.groups and not finding.text:
+            said = f"{plural(len(finding.groups), 'group')} of together {plural(finding.count, 'image')}"
+        elif finding.files and not finding.text:
+            said = plural(finding.count, "file")
+        return f"{said}; accepted: {self.accepted}" if self.accepted and finding else said
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,7 +185,7 @@ class Audit:
         return {
             "check": one.check.name, "title": one.check.title, "severity": one.severity, "count": one.finding.count,
             "text": one.sentence, "effect": one.check.effect, "advice": one.finding.advice or one.check.advice,
-            "action": one.check.action,
+            "action": one.check.action, "accepted": one.accepted,
             "items": [path(int(k)) for k in one.finding.all_items] + [path for path, _ in one.finding.files],
             "groups": [[path(int(k)) for k in group] for group in one.finding.groups],
             "reasons": {path(k): why for k, why in one.finding.why.items()} | dict(one.finding.files),
@@ -205,11 +208,42 @@ def audit(
         yield from survey.compare()
     if "features" in needed:
         yield from survey.describe()
+    meant = accepted(data)
     found = [
-        Found(check=check, settings=settings, finding=check.function(survey, settings)) for check, settings in chosen
+        Found(
+            check=check, settings=settings, finding=check.function(survey, settings), accepted=meant.get(check.name, "")
+        )
+        for check, settings in chosen
     ]
     result = Audit(survey=survey, found=found, seconds=time.monotonic() - began)
     yield Result(verb="audit", facts={}, value=result)
+
+
+ACCEPTED = "accepted.json"
+"""Beside a dataset: the checks whose findings are as they are meant to be, and why."""
+
+
+def accepted(data: Dataset) -> dict[str, str]:
+    """The checks whose findings somebody looked at and accepted, with the reason."""
+    path = data.path / ACCEPTED
+    try:
+        read = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, RecursionError):
+        read = None
+    if not isinstance(read, dict) or not all(isinstance(why, str) for why in read.values()):
+        raise DataError("this does not say which findings are accepted", where=path, do="remove it")
+    return read
+
+
+def accept(data: Dataset, reasons: Mapping[str, str]) -> None:
+    """Remember that what these checks find is meant; it takes the place of what was accepted before."""
+    known = checks.names()
+    for name in reasons:
+        if name not in known:
+            raise UsageError(f"there is no check {name!r}", do=nearest(name, known))
+    write_json(data.path / ACCEPTED, dict(reasons))
 
 
 def _chosen(only: Sequence[str], changes: Mapping[str, Mapping[str, str]]) -> list[tuple[Check, Any]]:

@@ -73,8 +73,9 @@ def _overview(audit: Audit, section: Section) -> None:
 def _finding(audit: Audit, one: Found, section: Section) -> None:
     finding = one.finding
     section.text(f"{one.sentence[:1].upper()}{one.sentence[1:]}. {one.check.effect}")
-    section.note(finding.advice or one.check.advice)
-    if one.severity != "harmful" and one.check.action == "set-aside":
+    if not one.accepted:
+        section.note(finding.advice or one.check.advice)
+    if not one.accepted and one.severity != "harmful" and one.check.action == "set-aside":
         section.code(f"maquette remove {typed(audit.survey.data.path)} --finding {one.check.name}")
     if finding.bars:
         rows = [plot.Bar(name, value) for name, value in finding.bars[:30]]

@@ -27,6 +27,7 @@ from maquette.core.event import Event, Note, Progress, Result
 from maquette.core.image import Mode
 from maquette.core.noise import uniform
 from maquette.core.spec import DataSpec
+from maquette.data.audit import accept
 from maquette.data.dataset import Writer, already
 
 SIZES = (32, 64)
@@ -108,6 +109,16 @@ PHOTOGRAPHS = (
 )
 
 
+MEANT = {
+    "near-duplicates": "crops of one photograph overlap",
+    "recoloured-duplicates": "crops of one photograph overlap",
+    "too-dark": "the sky between the stars is dark",
+    "low-contrast": "the ground of the eye is even",
+    "borders": "rows of brick end in straight joints",
+}
+"""What an audit finds in the starter dataset and what is meant, with the reason."""
+
+
 def make_starter(
     to: str | Path,
     *,
@@ -151,6 +162,7 @@ def make_starter(
             eta = seconds * (count - done) / done
             yield Progress(verb="ingest", done=done, total=count, unit="images", seconds=seconds, eta=eta)
         data = writer.finish(np.concatenate(parts), np.concatenate(groups))
+    accept(data, MEANT)
     yield Result(verb="ingest", facts=data.facts(), value=data)
 
 

@@ -41,6 +41,9 @@ class Audit:
     only: tuple[str, ...] = setting((), "make only these checks", form="CHECK,...")
     also: tuple[str, ...] = setting((), "repair these findings too, though only a person can tell", form="CHECK,...")
     leave: tuple[str, ...] = setting((), "findings that a repair leaves as they are", form="CHECK,...")
+    accept: tuple[str, ...] = setting(
+        (), "findings that are as you mean them: remembered, and no longer counted; `none` forgets", form="CHECK,..."
+    )
     set: tuple[str, ...] = setting((), "a threshold of a check", repeat=True, form="CHECK.SETTING=VALUE")
 
 
@@ -65,6 +68,8 @@ def audit(request: Audit, workspace: Workspace) -> Iterator[Event]:
             raise UsageError(f"--{name} says what to repair", do="give --repair or --what-if with it")
     if request.only and any(name not in request.only for name in (*request.also, *request.leave)):
         raise UsageError("--also and --leave name checks that --only leaves out", do="name them in --only too")
+    if request.accept:
+        _accept(data, request.accept)
     result: Audited | None = None
     for event in look(data, family=request.family, only=request.only, changes=parse_changes(request.set)):
         if isinstance(event, Result):
@@ -99,6 +104,15 @@ def audit(request: Audit, workspace: Workspace) -> Iterator[Event]:
     yield Result(verb="audit", facts=facts, value=result, summary=summary, next=commands or ())
 
 
+def _accept(data: Dataset, names: tuple[str, ...]) -> None:
+    """Add these checks to what is accepted, or forget all of it."""
+    from maquette.data.audit import accept, accepted
+
+    if "none" in names and len(names) > 1:
+        raise UsageError("--accept none forgets everything", do="name checks, or none alone")
+    accept(data, {} if names == ("none",) else {**accepted(data), **dict.fromkeys(names, "as it is meant")})
+
+
 def _count(result: Audited) -> str:
     found = len(result.present)
     return f"{found} kind{'s' if found != 1 else ''} of findings" if found else "nothing was found"
@@ -107,7 +121,8 @@ def _count(result: Audited) -> str:
 def _table(result: Audited) -> Table:
     rows = []
     for one in result.present:
-        items = [result.survey.path(int(k)) for k in one.extra[:_SHOWN]]
+        some = one.extra[:: max(1, len(one.extra) // 64)]
+        items = list(dict.fromkeys([result.survey.path(int(k)) for k in some]))[:_SHOWN]  # crops share a file
         items += [path for path, _ in one.finding.files[: _SHOWN - len(items)]]
         examples = ", ".join(items) + (", ..." if one.finding.count > len(items) > 0 else "")
         rows.append([one.check.name, one.severity, one.sentence, examples])
