@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maquette.core.errors import UsageError
-from maquette.core.noise import SEED_LIMIT, Noise, normal, uniform
+from maquette.core.noise import SEED_LIMIT, Mix, Noise, leader, normal, uniform
 
 seeds = st.lists(st.integers(0, SEED_LIMIT - 1), min_size=1, max_size=6)
 
@@ -63,3 +63,79 @@ def test_shapes():
 def test_a_seed_out_of_range_is_refused(seed):
     with pytest.raises(UsageError, match="a seed lies between"):
         Noise([seed])
+
+
+# Mixes
+
+
+def normals(mix, *shape):
+    return Noise([mix]).normal("latent", *shape)[0]
+
+
+@given(st.integers(0, SEED_LIMIT - 1), st.floats(1e-6, 1e6))
+def test_a_mix_of_one_seed_is_that_seed(seed, weight):
+    for kind in ("normal", "uniform"):
+        alone, mixed = (getattr(Noise([row]), kind)("latent", 5) for row in (seed, Mix((seed,), (weight,))))
+        assert np.array_equal(alone, mixed)
+
+
+@given(seeds, st.lists(st.floats(-8, 8), min_size=6, max_size=6), st.floats(0.01, 100))
+def test_a_mix_is_as_wide_as_a_seed_whatever_the_weights(chosen, weights, scale):
+    weights = weights[: len(chosen)]
+    if max(map(abs, weights)) < 1e-3:
+        return
+    together = {seed: sum(w for s, w in zip(chosen, weights, strict=True) if s == seed) for seed in chosen}
+    if max(map(abs, together.values())) < 1e-3:
+        return
+    mix, scaled = (Mix(tuple(chosen), tuple(factor * w for w in weights)) for factor in (1, scale))
+    values = normals(mix, 4000)
+    assert 0.93 < values.std() < 1.07
+    assert np.allclose(values, normals(scaled, 4000), atol=1e-5)
+    assert np.allclose(normals(Mix(mix.seeds, tuple(-w for w in mix.weights)), 4000), -values)
+    assert leader(mix) in chosen
+
+
+def test_numbers_of_a_mix_are_uniform_and_move_smoothly():
+    noise = Noise([Mix.between(3, 4, place) for place in np.linspace(0, 1, 65)])
+    values = noise.uniform("u", 4000)
+    counts = [np.histogram(row, 8, (0, 1))[0] for row in values]
+    assert values.min() >= 0 and values.max() < 1 and np.abs(np.array(counts) - 500).max() < 110
+    assert np.abs(np.diff(values, axis=0)).max() < 0.1
+    assert np.array_equal(values[0], Noise([3]).uniform("u", 4000)[0])
+    assert np.array_equal(values[-1], Noise([4]).uniform("u", 4000)[0])
+
+
+def test_the_way_between_seeds_has_even_steps():
+    path = Noise([Mix.between(1, 2, place) for place in np.linspace(0, 1, 9)]).normal("latent", 20_000)
+    steps = np.sqrt((np.diff(path, axis=0) ** 2).mean(axis=1))
+    assert steps.max() / steps.min() < 1.02
+
+
+@given(st.lists(st.floats(-1e3, 1e3).filter(lambda w: abs(w) > 1e-3), min_size=1, max_size=6))
+def test_a_mix_that_is_written_and_read_is_the_same(weights):
+    mix = Mix(tuple(range(len(weights))), tuple(weights))
+    assert Mix.from_json({"seeds": list(mix.seeds), "weights": list(mix.weights)}) == mix
+
+
+def test_a_mix_in_a_batch_changes_no_other_row():
+    rows = Noise([1, Mix.between(1, 2, 0.5), 2]).normal("latent", 7)
+    assert np.array_equal(rows[[0, 2]], Noise([1, 2]).normal("latent", 7))
+    assert np.allclose(rows[1], (rows[0] + rows[2]) / np.sqrt(2), atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("chosen", "weights"),
+    [((), ()), ((1, 2), (1.0,)), ((1, 2), (0.0, 0.0)), ((1, 1), (1.0, -1.0)), ((1,), (np.nan,)), ((1,), (np.inf,)),
+     ((-1,), (1.0,)), (tuple(range(65)), (1.0,) * 65), ((1,), (1e300,))],
+)  # fmt: skip
+def test_what_mixes_nothing_is_refused(chosen, weights):
+    with pytest.raises(UsageError):
+        Mix(chosen, weights)
+
+
+@pytest.mark.parametrize(
+    "value", [{}, {"seeds": "12"}, {"seeds": [1.5]}, {"seeds": [1], "weights": ["1"]}, {"seeds": [1], "more": 2}]
+)
+def test_a_mix_of_another_form_is_refused(value):
+    with pytest.raises(UsageError, match="mix of seeds"):
+        Mix.from_json(value)

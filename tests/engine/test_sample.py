@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from maquette.core.condition import ConditionSpec
 from maquette.core.errors import ConditionError, MaquetteError, UsageError
+from maquette.core.noise import Mix
 from maquette.core.spec import DataSpec
 from maquette.engine.load import build
 from maquette.engine.sample import draw, draw_steps, examples, wishes
@@ -58,6 +59,23 @@ def test_image_k_is_the_same_in_any_count_start_and_pass(name):
     assert len({image.tobytes() for image in whole}) == 40
     for seeds in (range(1), range(7, 9), range(13, 34), [5], [39, 3, 17, 3], range(24, 40)):
         np.testing.assert_array_equal(make(seeds), whole[list(seeds)])
+
+
+@pytest.mark.parametrize("name", REGISTRY.names())
+def test_a_mix_of_seeds_lies_between_their_images(name):
+    family = moved(name)
+    if family is None:
+        pytest.skip("it makes no images from seeds and labels")
+    walk = [Mix.between(5, 9, place) for place in np.linspace(0, 1, 17)]
+    rows = {"label": np.zeros(19, np.int32)}
+    *way, first, last = np.concatenate(list(draw(family, [*walk, 5, 9], rows)))
+    np.testing.assert_array_equal(way[0], first)
+    np.testing.assert_array_equal(way[-1], last)
+    assert len({image.tobytes() for image in way}) == 17
+    step, whole = (np.abs(a.astype(float) - b).mean() for a, b in ((way[7], way[8]), (first, last)))
+    assert step < whole / 2  # a step of the way is smaller than the way
+    alone = next(draw(family, [walk[4]], {"label": np.zeros(1, np.int32)}))[0]
+    np.testing.assert_array_equal(alone, way[4])
 
 
 def test_passes_are_always_full(toy):

@@ -9,13 +9,19 @@ from PIL.PngImagePlugin import PngInfo
 
 from maquette.core.errors import MaquetteError, TrustError
 from maquette.core.event import Warning
+from maquette.core.noise import Mix
+from maquette.core.settings import to_json
 from maquette.data.drawn import make_drawn
 from maquette.engine import start as starting
+from maquette.engine.load import load
 from maquette.engine.probe import Choice
+from maquette.engine.sample import software, vouched, wishes
+from maquette.engine.table import condition_table
 from maquette.families import REGISTRY
 from maquette.operations import operation as table
 from maquette.store.run import Run
 from maquette.store.workspace import Workspace
+from maquette.trust.press import Press
 
 FAMILIES = [name for name in REGISTRY.names() if hasattr(REGISTRY.get(name), "sample")]
 
@@ -71,6 +77,17 @@ def test_every_family_makes_the_same_pixels_again(family, tmp_path):
         result = replay(workspace, path, "run", **named)[-1]
         assert result.facts["same"] is True and result.facts["difference"]["largest"] == 0, result.summary
         assert result.facts["reasons"] == [] and "identical" in result.summary
+
+
+def test_a_mix_of_seeds_is_made_again(shared, tmp_path):
+    run = Run.open(shared.run_path("first"))
+    model, mix = load(run), Mix.between(4, 7, 1 / 3)
+    rows = wishes(model.spec.conditions, condition_table(run, model.spec), {}, [mix], (16, 16))
+    ((made,),) = vouched(model, run.facts["model"], [mix], rows)
+    facts = {"batch": model.together, "dials": to_json(model.Options()), "software": software(model)}
+    asked = {spec.name: spec.describe(rows[spec.name][0]) for spec in model.spec.conditions}
+    Press(shared.home).generated(tmp_path / "mix.png", made, {**facts, "conditions": asked})
+    assert replay(shared, tmp_path / "mix.png")[-1].facts["same"] is True
 
 
 @pytest.mark.parametrize("format", ["png", "jpeg", "webp", "avif", "tiff"])

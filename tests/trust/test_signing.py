@@ -16,6 +16,7 @@ from vouching import FORMATS, MODEL, SOFTWARE, picture, vouched
 
 from maquette.core.errors import MaquetteError, TrustError
 from maquette.core.image import encode, load
+from maquette.core.noise import Mix
 from maquette.engine import sample as sampling
 from maquette.trust import examine as examining
 from maquette.trust import metadata, origin, signing
@@ -273,6 +274,23 @@ def test_an_unsigned_file_of_the_same_image_is_signed_later(maker, tmp_path, tru
         report = seen(path.read_bytes(), trust)
         assert report["status"] == ("intact" if sign else "unsigned")
         assert report["layers"]["metadata"] == "present"
+
+
+def test_an_image_of_several_seeds_says_all_of_them(maker, trust, tmp_path):
+    mix = Mix((3, 8), (0.25, -1 / 3))
+    made = sampling._stamp(picture(3), seed=8, model=MODEL, guided=False, mix=mix)
+    Press(maker).generated(tmp_path / "mix.png", made, {"software": SOFTWARE})
+    report = seen((tmp_path / "mix.png").read_bytes(), trust)
+    assert report["status"] == "intact" and report["source"] == "trainedAlgorithmicMedia"
+    said = report["manifest"]
+    assert said["seed"] == 8 and Mix.from_json({key: said[key] for key in ("seeds", "weights")}) == mix
+    for facts in ({}, {"seeds": (3, 8)}, {"seeds": (3, 8), "weights": (1.0, 1.0)}):
+        manifest = Press(maker).manifest(kind="sampled", seed=8, model=MODEL, **facts)
+        with pytest.raises(TrustError, match="another mix of seeds"):
+            signing.generated(made, manifest, "png", None)
+    for weights in ((1.0,), "ab", (1.0, float("nan"))):
+        with pytest.raises(TrustError, match="weight"):
+            Press(maker).manifest(kind="sampled", seed=8, seeds=(3, 8), weights=weights)
 
 
 def test_the_engine_vouches_with_the_digest_of_the_run(monkeypatch):

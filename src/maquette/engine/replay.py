@@ -11,6 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 from maquette.core.errors import ConditionError, TrustError
+from maquette.core.noise import Mix
 from maquette.core.settings import from_json
 from maquette.core.spec import DataSpec
 from maquette.engine.load import load, rebuild_within
@@ -60,7 +61,8 @@ def again(
         rows[condition.name] = condition.encode(value, spec.height, spec.width)[None]
     batch = manifest.batch if 0 < manifest.batch <= MOST_BATCH else model.together
     with _threads(manifest.software.get("threads", "")):
-        (made,) = next(vouched(model, str(run.facts["model"]), [manifest.seed], rows, options, micro=batch))
+        seed = Mix(tuple(manifest.seeds), tuple(manifest.weights)) if manifest.weights else manifest.seed
+        (made,) = next(vouched(model, str(run.facts["model"]), [seed], rows, options, micro=batch))
         return made, software(model)
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from maquette.core.condition import FLAT, ConditionSpec
 from maquette.core.errors import ConditionError, UsageError, nearest
 from maquette.core.image import convert, mode_of
-from maquette.core.noise import Noise, uniform
+from maquette.core.noise import Mix, Noise, leader, uniform
 from maquette.families.family import Continues, Family, Samples
 from maquette.nn.pixels import condition_tensors, from_tensor
 from maquette.trust.origin import Generated, take_stamp
@@ -25,9 +25,11 @@ _stamp = take_stamp()
 
 
 def draw(
-    family: Family, seeds: Sequence[int], conditions: Rows, options: Any = None, *, micro: int | None = None
+    family: Family, seeds: Sequence[int | Mix], conditions: Rows, options: Any = None, *, micro: int | None = None
 ) -> Iterator[NDArray[Any]]:
     """Images N H W C in the order of the seeds, a pass at a time. Row k of the conditions belongs to seed k.
+
+    In place of a seed may stand a mix of seeds: every family that starts from random numbers makes what lies between.
 
     Passes are always full (padded), so that an image's pixels do not depend on how many were asked for; `micro` is how
     many images one holds, as the family says when left out.
@@ -38,7 +40,7 @@ def draw(
 
 def draw_steps(
     family: Family,
-    seeds: Sequence[int],
+    seeds: Sequence[int | Mix],
     conditions: Rows,
     options: Any = None,
     *,
@@ -71,7 +73,13 @@ def draw_steps(
 
 
 def vouched(
-    family: Family, model: str, seeds: Sequence[int], conditions: Rows, options: Any = None, *, micro: int | None = None
+    family: Family,
+    model: str,
+    seeds: Sequence[int | Mix],
+    conditions: Rows,
+    options: Any = None,
+    *,
+    micro: int | None = None,
 ) -> Iterator[list[Generated]]:
     """As `draw`, each image with the proof that the model of this digest made it."""
     # Pixels that somebody gave went in.
@@ -80,7 +88,10 @@ def vouched(
     done = 0
     for images in draw(family, seeds, conditions, options, micro=micro):
         chosen = seeds[done : done + len(images)]
-        yield [_stamp(image, seed=seed, model=model, guided=guided) for image, seed in zip(images, chosen, strict=True)]
+        yield [
+            _stamp(image, seed=leader(seed), model=model, guided=guided, mix=seed if isinstance(seed, Mix) else None)
+            for image, seed in zip(images, chosen, strict=True)
+        ]
         done += len(images)
 
 
@@ -143,11 +154,12 @@ def wishes(
     specs: Sequence[ConditionSpec],
     table: Rows,
     given: Mapping[str, Any],
-    seeds: Sequence[int],
+    seeds: Sequence[int | Mix],
     size: tuple[int, int],
     optional: Collection[str] = (),
 ) -> dict[str, NDArray[Any]]:
-    """What each seed's image is to be: what was given, and for the rest a row of the training data chosen by the seed.
+    """What each seed's image is to be: what was given, and for the rest a row of the training data chosen by the seed
+    (of a mix: by the seed that counts most).
 
     `given` holds one value for all images by name of condition; `table` holds encoded rows kept from training. What is
     `optional` and not given is left out.
@@ -169,13 +181,15 @@ def wishes(
     return {spec.name: {**chosen, **repeated}[spec.name] for spec in specs}
 
 
-def _pick_rows(specs: Mapping[str, ConditionSpec], table: Rows, given: Rows, seeds: Sequence[int]) -> NDArray[np.int64]:
+def _pick_rows(
+    specs: Mapping[str, ConditionSpec], table: Rows, given: Rows, seeds: Sequence[int | Mix]
+) -> NDArray[np.int64]:
     count = len(next(iter(table.values())))
     rows = np.arange(count)
     for name, value in given.items():  # Where a label is given, what goes with it comes from rows of that label.
         if specs[name].kind == "label" and (same := np.flatnonzero(np.asarray(table[name])[rows] == value)).size:
             rows = rows[same]
-    places = np.array([uniform(seed, "condition", 1)[0] for seed in seeds])
+    places = np.array([uniform(leader(seed), "condition", 1)[0] for seed in seeds])
     return np.asarray(rows[(places * len(rows)).astype(np.int64)], dtype=np.int64)
 
 

@@ -50,7 +50,9 @@ class Manifest:
     """The digest of the list of what was left out of that dataset."""
     seed: int | None = None
     seeds: Sequence[int] = ()
-    """Of a sheet: the first and the last."""
+    """Of a sheet: the first and the last. Of an image made of a mix of seeds: all of them."""
+    weights: Sequence[float] = ()
+    """Of an image made of a mix of seeds: how much each counts. `seed` is the one that counts most."""
     conditions: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     """What the image was asked to be; of an image that was given, its digest."""
     dials: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -92,6 +94,11 @@ class Manifest:
             raise TrustError("a refinement of a manifest is not a table")
         if not all(type(seed) is int and 0 <= seed < 2**63 for seed in self.seeds):
             raise TrustError("a seed of a manifest is not a seed")
+        if not (isinstance(self.weights, (list, tuple)) and len(self.weights) in (0, len(self.seeds))):
+            raise TrustError("the weights of a manifest are not a list, or not one for each seed")
+        if not all(type(weight) in (int, float) and math.isfinite(weight) for weight in self.weights):
+            raise TrustError("a weight of a manifest is not a number")
+        object.__setattr__(self, "weights", tuple(float(weight) for weight in self.weights))
         if len(canonical_json(self.to_json())) > LARGEST:
             raise TrustError(f"a manifest has at most {LARGEST:,} bytes", do="say less in conditions and refinements")
 

@@ -16,15 +16,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maquette.core.errors import TrustError
+from maquette.core.noise import Mix
 
 
 class Generated:
     """One image as a model made it from a seed. It cannot be made, copied or changed by hand."""
 
-    __slots__ = ("__weakref__", "guided", "model", "picture", "seed")
+    __slots__ = ("__weakref__", "guided", "mix", "model", "picture", "seed")
     picture: NDArray[Any]
     """Height x width x channels, read-only."""
     seed: int
+    """Of a mix of seeds the one that counts most."""
+    mix: Mix | None
+    """The seeds and their weights, where it was made of several."""
     model: str
     """The digest of the model file."""
     guided: bool
@@ -55,8 +59,10 @@ class Generated:
 class Stamp(Protocol):
     """Makes a `Generated`."""
 
-    def __call__(self, picture: NDArray[Any], *, seed: int, model: str, guided: bool) -> Generated:
-        """Vouch that the model made this picture from this seed."""
+    def __call__(
+        self, picture: NDArray[Any], *, seed: int, model: str, guided: bool, mix: Mix | None = None
+    ) -> Generated:
+        """Vouch that the model made this picture from this seed, or from this mix of seeds."""
         ...
 
 
@@ -65,11 +71,12 @@ def _office() -> tuple[Callable[[], Stamp], Callable[[object], Generated]]:
     known: weakref.WeakKeyDictionary[Generated, bytes] = weakref.WeakKeyDictionary()
     given: list[bool] = []
 
-    def stamp(picture: NDArray[Any], *, seed: int, model: str, guided: bool) -> Generated:
+    def stamp(picture: NDArray[Any], *, seed: int, model: str, guided: bool, mix: Mix | None = None) -> Generated:
         own = np.array(picture, order="C")
         own.flags.writeable = False
         made = object.__new__(Generated)
-        for name, value in (("picture", own), ("seed", int(seed)), ("model", str(model)), ("guided", bool(guided))):
+        facts = {"picture": own, "seed": int(seed), "mix": mix, "model": str(model), "guided": bool(guided)}
+        for name, value in facts.items():
             object.__setattr__(made, name, value)
         known[made] = _digest(made)
         return made
@@ -93,7 +100,7 @@ def _office() -> tuple[Callable[[], Stamp], Callable[[object], Generated]]:
 
 def _digest(made: Generated) -> bytes:
     try:
-        form = f"{made.picture.shape} {made.picture.dtype} {made.seed} {made.model} {made.guided}"
+        form = f"{made.picture.shape} {made.picture.dtype} {made.seed} {made.mix!r} {made.model} {made.guided}"
         return hashlib.sha256(form.encode() + made.picture.tobytes()).digest()
     except (AttributeError, TypeError, ValueError):
         return b"forged"

@@ -62,7 +62,8 @@ class Press:
     ) -> tuple[bytes, Manifest]:
         """The file of an image that a model has just made, not written yet."""
         kind = "guided" if made.guided else "sampled"
-        plain = self.manifest(kind=kind, seed=made.seed, model=made.model, **facts)
+        mixed = {"seeds": made.mix.seeds, "weights": made.mix.weights} if made.mix else {}
+        plain = self.manifest(kind=kind, seed=made.seed, model=made.model, **mixed, **facts)
         strength = strength_of(self.watermark, min(made.picture.shape[:2]))
         manifest = plain if strength is None else named(plain, strength)
         try:

@@ -44,6 +44,8 @@ def generated(
         raise TrustError(f"the manifest says {manifest.kind}, which is not how the image came to be")
     if manifest.seed != made.seed or manifest.model != made.model:
         raise TrustError("the manifest names another seed or model than the image was made with")
+    if (manifest.seeds, manifest.weights) != ((made.mix.seeds, made.mix.weights) if made.mix else ((), ())):
+        raise TrustError("the manifest names another mix of seeds than the image was made with")
     content = _file(embedded(made.picture, manifest), manifest, format)
     if signer is None:
         return content
