@@ -46,6 +46,9 @@ def test_the_result_holds_what_was_found(photos, capsys):
     assert found["blurred"]["items"] == ["soft.png"] and found["unreadable"]["items"] == ["broken.png"]
     assert result["report"] == "page.html" and 1 <= len(result["steps"]) <= 3
     assert json.loads(Path("page.json").read_text())["grade"] == result["grade"]
+    kept = json.loads((photos.path / "audit.json").read_text("utf-8"))  # what the studio shows later
+    assert kept["grade"] == result["grade"] and kept["said"].keys() == found.keys()
+    assert kept["said"]["blurred"]["text"] == found["blurred"]["text"] and len(kept["found"]["blurred"]) == 1
     page = Path("page.html").read_text("utf-8")
     assert "soft.png" in page and "Near duplicates" in page
 

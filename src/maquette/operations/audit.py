@@ -175,8 +175,16 @@ def _remember(result: Audited) -> None:
     from maquette.core.files import write_json
 
     found = {one.check.name: [int(result.survey.indices[k]) for k in one.extra] for one in result.found if one.finding}
+    said = {facts["check"]: {key: facts[key] for key in _SAID} for facts in result.facts()["findings"]}
     with contextlib.suppress(OSError):
-        write_json(result.survey.data.path / "audit.json", {"digest": result.survey.data.digest, "found": found})
+        write_json(
+            result.survey.data.path / "audit.json",
+            {"digest": result.survey.data.digest, "grade": result.grade, "found": found, "said": said},
+        )
+
+
+_SAID = ("title", "severity", "count", "text", "effect", "advice", "action", "accepted")
+"""What is kept in words of each finding, so that the studio shows the last audit without making it again."""
 
 
 def _page_path(name: str | None) -> Path | None:
