@@ -17,6 +17,7 @@ from maquette.core.settings import Described
 from maquette.faces import help
 from maquette.operations import operation as table
 from maquette.operations import schemas
+from maquette.operations._uses import REGISTRY as uses
 from maquette.refining import named, registry
 from maquette.refining.schema import OP_KINDS
 
@@ -44,6 +45,9 @@ def reference() -> str:
         "## Families",
         "`--set` settings shape the model when it is trained; dials are options of `maquette sample`.",
         *_families(),
+        "## Uses",
+        "What `maquette use NAME` takes beside its own options. What each is for: [uses](guide/uses.md).",
+        *_uses(),
         "## Ops",
         "What `--with` of `refine` takes: the name of an op, then its dials as NAME=VALUE. Every op also takes "
         "`strength`, from 0 (nothing happens) to 1. How they look: [refining](guide/refine.md).",
@@ -83,6 +87,16 @@ def _families() -> Iterator[str]:
         rows = [(f"`--set {s.name}={help.form(s)}`", help.sentence(s)) for s in schema.settings]
         rows += [(f"`{help.option(s)}` (dial)", help.sentence(s)) for s in schema.dials]
         yield _table(("setting or dial", "what it is"), rows)
+
+
+def _uses() -> Iterator[str]:
+    for name in uses.names():
+        use = uses.get(name)
+        yield f"### {name}"
+        yield f"*{use.title}.* {use.summary} {' '.join(use.description.split())}".rstrip()
+        yield f"It learns for {use.seconds:g} seconds when no `--time` is given."
+        rows = [(f"`--{s.option} {help.form(s)}`", help.sentence(s)) for s in use.settings]
+        yield _table(("setting", "what it is"), rows)
 
 
 def _ops() -> Iterator[str]:

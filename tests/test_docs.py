@@ -14,6 +14,7 @@ from maquette.core.event import Event, Progress
 from maquette.faces import arguments
 from maquette.operations import operation as table
 from maquette.operations import schemas
+from maquette.operations._uses import REGISTRY as uses
 
 ROOT = Path(__file__).parent.parent
 VERBS = [verb for verbs in table.grouped().values() for verb in verbs]
@@ -83,6 +84,17 @@ def test_every_family_is_in_the_reference_and_in_the_guide(name):
     assert f"`{name}`" in (ROOT / "docs" / "guide" / "families.md").read_text("utf-8")
 
 
+@pytest.mark.parametrize("name", uses.names())
+def test_every_use_is_in_the_reference_and_has_a_page(name):
+    reference = build.reference()
+    assert f"### {name}\n" in reference
+    for setting in uses.get(name).settings:
+        assert setting.help in reference
+    page = (ROOT / "docs" / "guide" / f"use-{name}.md").read_text("utf-8")
+    assert f"maquette use {name}" in page and "## What is not yet good" in page
+    assert f"](use-{name}.md)" in (ROOT / "docs" / "guide" / "uses.md").read_text("utf-8")
+
+
 # Links and commands
 
 
@@ -123,7 +135,9 @@ def test_every_command_in_the_documents_is_possible(document, line):
     values = arguments.parse(operation, rest).values
     missing = {setting.name: "x" for setting in operation.settings if setting.required}
     request = operation.read({**missing, **values})
-    dials = {name for schema in schemas.read().values() for name in (dial.name for dial in schema.dials)}
+    dials = {dial.name for schema in schemas.read().values() for dial in schema.dials}
+    if operation.dials is not None:
+        dials = {dial.name for own in operation.dials(rest).values() for dial in own}
     bucket = next((setting.name for setting in operation.settings if setting.place == "dials"), None)
     assert bucket is None or set(getattr(request, bucket)) <= dials
 

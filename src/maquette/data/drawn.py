@@ -1,11 +1,13 @@
 """Datasets that the project draws itself, for trials and tests: no download, no rights, and every fact known.
 
     shapes    captioned shapes of one colour, count and place       label, text
+    stickers  small creatures with a face, cut out                  label
     digits    two digits in motion; the next image of a film        frames
     bounces   a shape that chance throws back from the borders      frames
     facades   houses from the front                                 map
     numbers   a sun over the sea                                    two numbers
     fields    a source of warmth, and weather over it               three numbers
+    compositions  abstract paintings of a few cells                 nothing
 
 Item k depends on the seed and on k alone.
 """
@@ -26,7 +28,7 @@ from maquette.core.event import Event, Note, Progress, Result
 from maquette.core.image import MODES, Mode
 from maquette.core.noise import uniform
 from maquette.core.spec import DataSpec
-from maquette.data import chances, drawings
+from maquette.data import chances, drawings, pieces
 from maquette.data.dataset import Writer, already
 from maquette.data.drawings import Dice, Drawing
 
@@ -36,6 +38,10 @@ MOVING: Mapping[str, Callable[[Dice, int, int, int], Drawing]] = MappingProxyTyp
     {"digits": drawings.digits, "bounces": chances.bounces}
 )
 """What is drawn as a film: the frames that are known, and the image that comes next."""
+_STILL: Mapping[str, Callable[[Dice, int, int], Drawing]] = MappingProxyType({
+    "facades": drawings.facades, "numbers": drawings.numbers, "fields": chances.fields,
+    "stickers": pieces.stickers, "compositions": pieces.compositions,
+})  # fmt: skip
 _CONDITIONS: Mapping[str, Callable[[Mode, int], tuple[ConditionSpec, ...]]] = MappingProxyType({
     "shapes": lambda mode, past: (
         ConditionSpec(name="label", kind="label", classes=drawings.SHAPES),
@@ -45,12 +51,15 @@ _CONDITIONS: Mapping[str, Callable[[Mode, int], tuple[ConditionSpec, ...]]] = Ma
         kind: lambda mode, past: (ConditionSpec(name="frames", kind="frames", length=past, mode=mode),)
         for kind in MOVING
     },
+    "stickers": lambda mode, past: (ConditionSpec(name="label", kind="label", classes=pieces.STICKERS),),
+    "compositions": lambda mode, past: (),
     "facades": lambda mode, past: (ConditionSpec(name="map", kind="map", classes=drawings.FACADE),),
     "numbers": lambda mode, past: _numbers("sun_height", "sun_side"),
     "fields": lambda mode, past: _numbers("east", "north", "unrest"),
 })  # fmt: skip
 KINDS = tuple(_CONDITIONS)
-_GREY = ("digits", "fields")
+_MODES: Mapping[str, Mode] = MappingProxyType({"digits": "grey", "fields": "grey", "stickers": "rgba"})
+"""The mode of what is not drawn in colours, when none is asked for."""
 LONGEST = 64
 """Frames that may come before an image."""
 
@@ -67,7 +76,7 @@ def spec_of(kind: str, *, width: int, height: int, mode: Mode | None = None, pas
         raise UsageError(f"there is no image mode {mode!r}", do=f"there are: {', '.join(MODES)}")
     if not 1 <= past <= LONGEST:
         raise UsageError(f"{past} frames before each image cannot be drawn", do=f"give 1 to {LONGEST}")
-    chosen = mode or ("grey" if kind in _GREY else "rgb")
+    chosen = mode or _MODES.get(kind, "rgb")
     return DataSpec(height=height, width=width, mode=chosen, conditions=_CONDITIONS[kind](chosen, past))
 
 
@@ -79,8 +88,7 @@ def draw(kind: str, spec: DataSpec, seed: int, index: int) -> Drawing:
     elif kind in MOVING:
         drawn = MOVING[kind](dice, spec.width, spec.height, spec.condition("frames").length)
     else:
-        make = {"facades": drawings.facades, "numbers": drawings.numbers, "fields": chances.fields}[kind]
-        drawn = make(dice, spec.width, spec.height)
+        drawn = _STILL[kind](dice, spec.width, spec.height)
     conditions = dict(drawn.conditions)
     if "frames" in conditions:
         conditions["frames"] = np.stack([images.convert(frame, spec.mode) for frame in conditions["frames"]])

@@ -85,7 +85,7 @@ def _run(words: list[str]) -> int:
     if "--help" in rest or "-h" in rest:
         from maquette.faces import help
 
-        _print(help.of_verb(operation, _family(rest)))
+        _print(help.of_verb(operation, _family(rest), rest))
         return 0
     command = arguments.parse(operation, rest)
     return _work(operation, command)

@@ -29,8 +29,11 @@ def overview() -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def of_verb(operation: table.Operation, family: str | None = None) -> str:
-    """What one verb does and takes; with a family, also that family's own settings or dials."""
+def of_verb(operation: table.Operation, family: str | None = None, words: Sequence[str] = ()) -> str:
+    """What one verb does and takes; with a family, also that family's own settings or dials.
+
+    `words` are those of the command line, for verbs whose dials depend on them.
+    """
     settings = operation.settings
     arguments = [setting for setting in settings if setting.place == "argument"]
     options = [setting for setting in settings if setting.place == "option"]
@@ -41,7 +44,11 @@ def of_verb(operation: table.Operation, family: str | None = None) -> str:
         parts.append(_section("Arguments", [(word(setting), sentence(setting)) for setting in arguments]))
     if options:
         parts.append(_section("Options", [(option(setting), sentence(setting)) for setting in options]))
-    parts += _families(settings, family)
+    if operation.dials is not None:
+        for title, own in operation.dials(words).items():
+            parts.append(_section(title, [(f"--{s.option} {form(s)}", sentence(s)) for s in own]))
+    else:
+        parts += _families(settings, family)
     parts.append(_section("For every verb", common()))
     return "\n\n".join(parts) + "\n"
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -48,6 +48,8 @@ class Operation:
     function: Callable[[Any, Workspace], Iterator[Event]]
     memory: Callable[..., Any] | None = None
     """What the verb does in Python when it is given arrays instead of files."""
+    dials: Callable[[Sequence[str]], Mapping[str, tuple[Described, ...]]] | None = None
+    """What says which dials it takes, where they are not those of families."""
 
     @property
     def settings(self) -> tuple[Described, ...]:
@@ -115,6 +117,12 @@ def in_memory(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def more_dials(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a function as what says which dials the verb of its file takes: words of a command line -> titled lists."""
+    function.__dict__["is_more_dials"] = True
+    return function
+
+
 def _pick(module: ModuleType) -> Operation:
     found = [
         thing for thing in vars(module).values() if callable(thing) and getattr(thing, "is_operation", False) is True
@@ -129,10 +137,14 @@ def _pick(module: ModuleType) -> Operation:
     if not summary:
         raise TypeError(f"{module.__name__} needs a docstring whose first line says what the verb is for")
     name = module.__name__.rpartition(".")[2].rstrip("_").replace("_", "-")
-    memory = [thing for thing in vars(module).values() if getattr(thing, "is_in_memory", False) is True]
-    return Operation(
-        name, summary, _dedent(description), typing.cast(type, request), function, memory[0] if memory else None
+    memory, dials = (
+        [thing for thing in vars(module).values() if getattr(thing, mark, False) is True]
+        for mark in ("is_in_memory", "is_more_dials")
     )
+    return Operation(
+        name, summary, _dedent(description), typing.cast(type, request), function, memory[0] if memory else None,
+        dials[0] if dials else None,
+    )  # fmt: skip
 
 
 _LATER: dict[str, Any] = {"Workspace": Any, "Iterator": Iterator, "Event": Event}
