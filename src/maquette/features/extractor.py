@@ -20,8 +20,9 @@ from maquette.core.image import depth, mode_of
 from maquette.core.registry import Registry
 
 Features = NDArray[np.float32]
-BLOCK = 1 << 20
-"""Values of pixels that go through an extractor at once; memory depends on it, not on how many images there are."""
+BLOCK = 3 << 17
+"""Values of pixels that go through an extractor at once (128 of 32 x 32 RGB): what it makes of them stays in the
+processor's own memory, and memory depends on it, not on how many images there are."""
 
 
 class Extractor(Protocol):

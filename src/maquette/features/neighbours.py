@@ -52,8 +52,8 @@ _CHUNK = 32
 def largest(scores: NDArray[Any], count: int) -> NDArray[np.int64]:
     """The columns of the `count` largest scores of every row, in no order.
 
-    Columns are taken together by 32 first: their maxima are found at the speed of memory, and the largest scores lie in
-    the `count` chunks with the largest maxima.
+    Columns are taken together by 32 first, each a 32nd of the row from the next: their maxima are found at the speed of
+    memory, and the largest scores lie in the `count` chunks with the largest maxima.
     """
     rows, columns = scores.shape
     if count >= columns:
@@ -61,9 +61,9 @@ def largest(scores: NDArray[Any], count: int) -> NDArray[np.int64]:
     chunks = columns // _CHUNK
     if chunks <= 2 * count:
         return np.asarray(np.argpartition(scores, columns - count, axis=1)[:, columns - count :])
-    maxima = scores[:, : chunks * _CHUNK].reshape(rows, chunks, _CHUNK).max(2)
+    maxima = scores[:, : chunks * _CHUNK].reshape(rows, _CHUNK, chunks).max(1)
     best = np.argpartition(maxima, chunks - count, axis=1)[:, chunks - count :]
-    inside = (best[:, :, None] * _CHUNK + np.arange(_CHUNK)).reshape(rows, -1)
+    inside = (best[:, :, None] + np.arange(0, chunks * _CHUNK, chunks)).reshape(rows, -1)
     rest = np.tile(np.arange(chunks * _CHUNK, columns), (rows, 1))
     considered = np.concatenate([inside, rest], axis=1)
     values = np.take_along_axis(scores, considered, axis=1)

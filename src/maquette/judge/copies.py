@@ -121,25 +121,25 @@ class Finder:
     def _compare(self, block: Structure, index: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """The best agreement of each pair at any shift: correlation over the part that both show."""
         pad = SIDE + 2 * REACH
-        size = (pad, pad)
-        ones = np.fft.rfft2(np.ones((SIDE, SIDE), np.float32), size)
-        shifts = np.concatenate([np.arange(REACH + 1), np.arange(pad - REACH, pad)])
+        corner = np.ix_(np.arange(len(block)), _SHIFTS % pad, _SHIFTS % pad)
         likeness = np.empty(index.shape, np.float32)
-        one = np.fft.rfft2(block, size)
-        one_squared = np.fft.rfft2(block**2, size)
+        one, energy = np.fft.rfft2(block, (pad, pad)), _KEPT @ block**2 @ _KEPT.T
         for column in range(index.shape[1]):
             other = self.training[index[:, column]]
-            two, two_squared = np.fft.rfft2(other, size), np.fft.rfft2(other**2, size)
-            corner = np.ix_(np.arange(len(block)), shifts, shifts)
-            product = np.fft.irfft2(one * np.conj(two), size)[corner]
-            energy = np.fft.irfft2(one_squared * np.conj(ones), size)[corner]
-            other_energy = np.fft.irfft2(ones * np.conj(two_squared), size)[corner]
+            product = np.fft.irfft2(one * np.conj(np.fft.rfft2(other, (pad, pad))), (pad, pad))[corner]
+            other_energy = _MET @ other**2 @ _MET.T
             # Where an edge of little structure is all that overlaps, nothing is proved: at least half of each.
             both = np.sqrt(np.maximum(energy, 0.5) * np.maximum(other_energy, 0.5))
             likeness[:, column] = (product / both).max((1, 2))
         return likeness, index
 
 
+_SHIFTS = np.arange(-REACH, REACH + 1)
+_LINES = np.arange(SIDE)
+_KEPT = ((_SHIFTS[:, None] <= _LINES) & (SIDE + _SHIFTS[:, None] > _LINES)).astype(np.float32)
+"""Shifts x lines: the lines of an image that lie upon another one when it is moved by so much."""
+_MET = _KEPT[::-1]
+"""Shifts x lines: the lines of the other one that they lie upon."""
 _REACH = max(STEPS)
 INNER = slice(_REACH, SIDE - _REACH)
 _CELL = (SIDE - 2 * _REACH) // COARSE

@@ -32,7 +32,7 @@ SMALLEST = 8
 LEVELS = 5
 FAINT = 3e-3
 """Added to a strength before its logarithm: about one step of an 8-bit image."""
-VERSION = "scattering 1"
+VERSION = "scattering 2"
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def _scatter(x: Tensor) -> Tensor:
         strength = _strength(x)  # N C directions H W
         every = strength.flatten(1, 2)
         rows.append(torch.log(FAINT + F.adaptive_avg_pool2d(every, 2)).flatten(1))
-        rows.append(torch.log(FAINT + every.var((2, 3)).sqrt()))
+        rows.append(torch.log(FAINT + _spread(every)))
         first = strength[:, 0]  # of the brightness only
         for _ in range(level + 1, levels):
             first = halve(first)
@@ -82,16 +82,27 @@ def _strength(x: Tensor) -> Tensor:
     """N C H W -> N C directions H W: the length of the answer of a pair of filters a quarter wave apart."""
     count, channels, height, width = x.shape
     flat = F.pad(x.reshape(count * channels, 1, height, width), (RADIUS,) * 4, mode="reflect")
-    answers = F.conv2d(flat, _filters()).reshape(count, channels, DIRECTIONS, 2, height, width)
-    return (answers.square().sum(3) + 1e-12).sqrt()
+    even, odd = F.conv2d(flat, _filters()).chunk(2, dim=1)
+    squared = torch.addcmul(torch.addcmul(_TINY, even, even), odd, odd)
+    return squared.sqrt_().reshape(count, channels, DIRECTIONS, height, width)
+
+
+_TINY = torch.tensor(1e-12)
+
+
+def _spread(x: Tensor) -> Tensor:
+    """N C H W -> N C: the standard deviation. (torch.var goes through the numbers one by one: three times as slow.)"""
+    pixels = x.shape[2] * x.shape[3]
+    length: Tensor = torch.linalg.vector_norm(x - x.mean((2, 3), keepdim=True), dim=(2, 3))
+    return length / math.sqrt(max(1, pixels - 1))
 
 
 @cache
 def _filters() -> Tensor:
-    """2 * directions x 1 x 7 x 7: cosine and sine waves under a bell (Morlet), of zero mean and unit length."""
+    """2 * directions x 1 x 7 x 7: cosine waves under a bell, then sine waves (Morlet), of zero mean and unit length."""
     y, x = torch.meshgrid(*[torch.arange(-RADIUS, RADIUS + 1.0)] * 2, indexing="ij")
     wave, bell_width, flatness = 0.675 * math.pi, 1.3, 0.6
-    filters = []
+    filters: list[tuple[Tensor, Tensor]] = []
     for direction in range(DIRECTIONS):
         angle = math.pi * direction / DIRECTIONS
         along = x * math.cos(angle) + y * math.sin(angle)
@@ -100,5 +111,5 @@ def _filters() -> Tensor:
         even, odd = bell * torch.cos(wave * along), bell * torch.sin(wave * along)
         even = even - bell * (even.sum() / bell.sum())
         length = (even.square() + odd.square()).sum().sqrt()
-        filters += [even / length, odd / length]
-    return torch.stack(filters)[:, None]
+        filters.append((even / length, odd / length))
+    return torch.stack([torch.stack(part) for part in zip(*filters, strict=True)]).flatten(0, 1)[:, None]
