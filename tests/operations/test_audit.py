@@ -207,7 +207,7 @@ def test_what_if_says_when_it_cannot_tell(large, photos):
 
 
 def test_the_interval_over_seeds_is_that_of_student():
-    from maquette.operations._what_if import over_seeds
+    from maquette.judge.interval import over_seeds
 
     estimate = over_seeds([0.1, 0.3])
     assert estimate.value == pytest.approx(0.2)

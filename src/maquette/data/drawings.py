@@ -45,7 +45,8 @@ class Dice:
 class Drawing:
     """One image with everything that is true of it."""
 
-    image: NDArray[np.uint8]
+    image: NDArray[Any]
+    """Height x width x channels, 8 or 16 bits."""
     conditions: dict[str, Any]
     """Values as a person or a dataset would give them."""
     facts: dict[str, Any]

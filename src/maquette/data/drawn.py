@@ -8,6 +8,7 @@
     numbers   a sun over the sea                                    two numbers
     fields    a source of warmth, and weather over it               three numbers
     compositions  abstract paintings of a few cells                 nothing
+    scans     slices through a chest, a few with a nodule           label
 
 Item k depends on the seed and on k alone.
 """
@@ -31,6 +32,7 @@ from maquette.core.spec import DataSpec
 from maquette.data import chances, drawings, pieces
 from maquette.data.dataset import Writer, already
 from maquette.data.drawings import Dice, Drawing
+from maquette.data.scans import LABELS, scans
 
 COUNT = 4000
 _PIECE = 128
@@ -40,7 +42,7 @@ MOVING: Mapping[str, Callable[[Dice, int, int, int], Drawing]] = MappingProxyTyp
 """What is drawn as a film: the frames that are known, and the image that comes next."""
 _STILL: Mapping[str, Callable[[Dice, int, int], Drawing]] = MappingProxyType({
     "facades": drawings.facades, "numbers": drawings.numbers, "fields": chances.fields,
-    "stickers": pieces.stickers, "compositions": pieces.compositions,
+    "stickers": pieces.stickers, "compositions": pieces.compositions, "scans": scans,
 })  # fmt: skip
 _CONDITIONS: Mapping[str, Callable[[Mode, int], tuple[ConditionSpec, ...]]] = MappingProxyType({
     "shapes": lambda mode, past: (
@@ -56,9 +58,10 @@ _CONDITIONS: Mapping[str, Callable[[Mode, int], tuple[ConditionSpec, ...]]] = Ma
     "facades": lambda mode, past: (ConditionSpec(name="map", kind="map", classes=drawings.FACADE),),
     "numbers": lambda mode, past: _numbers("sun_height", "sun_side"),
     "fields": lambda mode, past: _numbers("east", "north", "unrest"),
+    "scans": lambda mode, past: (ConditionSpec(name="label", kind="label", classes=LABELS),),
 })  # fmt: skip
 KINDS = tuple(_CONDITIONS)
-_MODES: Mapping[str, Mode] = MappingProxyType({"digits": "grey", "fields": "grey", "stickers": "rgba"})
+_MODES: Mapping[str, Mode] = MappingProxyType({"digits": "grey", "fields": "grey", "stickers": "rgba", "scans": "grey16"})
 """The mode of what is not drawn in colours, when none is asked for."""
 LONGEST = 64
 """Frames that may come before an image."""

@@ -7,14 +7,37 @@ how many images were used knows what comes next.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from maquette.core.errors import DataError
 from maquette.core.noise import uniform
-from maquette.data.dataset import Dataset, Part
+from maquette.data.dataset import Part
+
+
+class Items(Protocol):
+    """What batches are cut from: a dataset, or images in memory."""
+
+    @property
+    def path(self) -> Path:
+        """Where it lies, for messages."""
+        ...
+
+    def __len__(self) -> int: ...
+    def indices(self, part: Part) -> NDArray[np.int64]:
+        """Which items belong to a part."""
+        ...
+
+    def images(self, indices: Sequence[int] | NDArray[Any]) -> NDArray[Any]:
+        """A copy of these images."""
+        ...
+
+    def conditions(self, indices: Sequence[int] | NDArray[Any], names: Sequence[str]) -> dict[str, NDArray[Any]]:
+        """The encoded conditions of these images."""
+        ...
 
 
 class Loader:
@@ -22,7 +45,7 @@ class Loader:
 
     def __init__(
         self,
-        dataset: Dataset,
+        dataset: Items,
         part: Part = "train",
         names: Sequence[str] = (),
         seed: int = 0,

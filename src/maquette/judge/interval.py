@@ -9,7 +9,7 @@ images, so that the bias can be taken off. `benchmarks/intervals.py` counts how 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -81,3 +81,18 @@ def resample(
         return Estimate(everything, math.nan, math.nan, math.nan)
     without = np.array([measure(np.flatnonzero(one != g), np.flatnonzero(two != g)) for g in range(GROUPS)])
     return jackknife(everything, without, bias=bias)
+
+
+STUDENT = {2: 6.314, 3: 2.920, 4: 2.353, 5: 2.132, 6: 2.015, 7: 1.943, 8: 1.895}
+"""Of Student's distribution: both sides together leave out 10 %, by how many differences there are."""
+
+
+def over_seeds(values: Sequence[float]) -> Estimate:
+    """The mean of one difference a seed, with the interval of Student's t: 2 to 8 pairs of runs, each pair of one
+    seed."""
+    count = len(values)
+    if count not in STUDENT:
+        raise UsageError(f"{count} pairs of runs are not possible", do=f"give 2 to {max(STUDENT)}")
+    mean = sum(values) / count
+    error = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1) / count)
+    return Estimate(mean, error, mean - STUDENT[count] * error, mean + STUDENT[count] * error)

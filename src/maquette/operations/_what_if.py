@@ -6,7 +6,6 @@ Everything happens in a folder that is removed at the end; the dataset itself is
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import shutil
 import tempfile
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import DataError, UsageError
 from maquette.core.event import Event, Note, Progress
+from maquette.judge.interval import STUDENT, Estimate, over_seeds
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,17 +35,6 @@ SHOWN = 16
 FEWEST = 60
 """Clean held-out images below which nothing can be said."""
 _TELL_EVERY = 1.0
-_STUDENT = {2: 6.314, 3: 2.920, 4: 2.353, 5: 2.132, 6: 2.015, 7: 1.943, 8: 1.895}
-"""Of Student's distribution: both sides together leave out 10 %, by how many differences there are."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A mean over seeds, and the interval that holds the truth nine times in ten."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -108,22 +97,13 @@ class WhatIf:
         )
 
 
-def over_seeds(values: list[float]) -> Estimate:
-    """The mean of paired differences, with the interval of Student's t."""
-    count = len(values)
-    mean = sum(values) / count
-    spread = math.sqrt(sum((value - mean) ** 2 for value in values) / (count - 1))
-    half = _STUDENT[count] * spread / math.sqrt(count)
-    return Estimate(mean, mean - half, mean + half)
-
-
 def what_if(
     result: Audit, made: Plan, *, seconds: float, seeds: int, family: str, workspace: Workspace
 ) -> Generator[Event, None, WhatIf]:
     """Train `seeds` pairs of runs within about `seconds`, and compare what they make."""
     data = result.survey.data
-    if seeds not in _STUDENT:
-        raise UsageError(f"{seeds} pairs of runs are not possible", do=f"give 2 to {max(_STUDENT)}")
+    if seeds not in STUDENT:
+        raise UsageError(f"{seeds} pairs of runs are not possible", do=f"give 2 to {max(STUDENT)}")
     if not made:
         raise DataError("there is nothing to repair, so there is nothing to compare", where=data.path)
     workspace.home.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,105 @@
+"""Drawn slices through a chest, in 16 bits, some with a nodule: for trials of what medical images need.
+
+They are simple and not like real scans. What makes them hard is real enough: vessels are as bright and as round as
+small nodules, the body is never in the same place, and few images have a nodule at all. Here and there one is odd: a
+scan upside down, one with its greys turned around, a metal rod, or one cut off.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from maquette.core.noise import normal
+from maquette.data.drawings import Dice, Drawing
+
+LABELS = ("clear", "nodule")
+RARE = 0.06
+"""The share of slices with a nodule."""
+ODD = 0.01
+ODDITIES = ("upside down", "greys turned around", "metal", "cut off")
+GRAIN = 0.02
+Field = NDArray[np.float64]
+
+
+def scans(dice: Dice, width: int, height: int) -> Drawing:
+    """A slice through a chest; its label says whether there is a nodule in a lung."""
+    label = LABELS[int(dice.between(0, 1) < RARE)]
+    odd = dice.pick(ODDITIES) if dice.between(0, 1) < ODD else ""
+    paper = _Paper(width, height)
+    centre = (0.5 + dice.between(-0.03, 0.03), 0.52 + dice.between(-0.03, 0.03))
+    wide, tall = dice.between(0.40, 0.46), dice.between(0.34, 0.40)
+    values = 0.42 * paper.oval(centre, wide, tall) - 0.10 * paper.oval(centre, wide * 0.92, tall * 0.9)
+    lungs = []
+    for side in (-1, 1):
+        place = (centre[0] + side * wide * dice.between(0.42, 0.48), centre[1] - tall * dice.between(0.02, 0.1))
+        size = (wide * dice.between(0.34, 0.4), tall * dice.between(0.62, 0.74))
+        lung = paper.oval(place, *size, turn=side * dice.between(-0.1, 0.25))
+        values = values * (1 - lung) + 0.09 * lung
+        lungs.append((place, size, lung))
+    heart = (centre[0] + wide * dice.between(0.05, 0.15), centre[1] + tall * dice.between(-0.1, 0.15))
+    values = _upon(values, 0.46, paper.oval(heart, wide * dice.between(0.22, 0.3), tall * dice.between(0.3, 0.4)))
+    spine = (centre[0], centre[1] + tall * 0.62)
+    values = _upon(values, 0.78, paper.oval(spine, wide * 0.13, tall * 0.18))
+    for place, size, lung in lungs:
+        for _ in range(4):
+            vessel = _within(dice, place, size, 0.8)
+            long = dice.between(0.012, 0.05)
+            spot = paper.oval(vessel, long, dice.between(0.01, 0.018), turn=dice.between(0, math.pi))
+            values = _upon(values, dice.between(0.3, 0.42), spot * lung)
+    facts: dict[str, Any] = {"odd": odd} if odd else {}
+    if label == "nodule":
+        place, size, lung = lungs[dice.pick((0, 1))]
+        where, radius = _within(dice, place, size, 0.6), dice.between(0.035, 0.06)
+        mass = paper.oval(where, radius, radius * dice.between(0.8, 1.2))
+        values = _upon(values, dice.between(0.36, 0.5), mass * lung)
+        facts |= {"centre": [round(share, 4) for share in where], "radius": round(radius, 4)}
+    values = _odd(values, odd, paper, centre) * dice.between(0.94, 1.06)
+    grain = normal(int(dice.between(0, 2**40)), "grain of a scan", height * width).reshape(height, width)
+    values = (values + 0.03 + GRAIN * grain).clip(0, 1)
+    pixels = np.rint(values * 65535).astype(np.uint16)[..., None]
+    return Drawing(image=pixels, conditions={"label": label}, facts={"label": label, **facts})
+
+
+class _Paper:
+    """Where every pixel lies, in shares of the shorter side's square around the middle."""
+
+    def __init__(self, width: int, height: int) -> None:
+        unit = min(width, height)
+        self.x = 0.5 + ((np.arange(width) + 0.5 - width / 2) / unit)[None, :]
+        self.y = 0.5 + ((np.arange(height) + 0.5 - height / 2) / unit)[:, None]
+        self.soft = 0.7 / unit
+
+    def oval(self, centre: tuple[float, float], wide: float, tall: float, turn: float = 0.0) -> Field:
+        """1 inside an oval, 0 outside, soft over a pixel: H W."""
+        x, y = self.x - centre[0], self.y - centre[1]
+        along, across = x * math.cos(turn) + y * math.sin(turn), y * math.cos(turn) - x * math.sin(turn)
+        outside = (np.sqrt((along / wide) ** 2 + (across / tall) ** 2) - 1) * min(wide, tall)
+        return np.asarray(1 / (1 + np.exp((outside / self.soft).clip(-40, 40))))
+
+
+def _upon(values: Field, shade: float, cover: Field) -> Field:
+    return values * (1 - cover) + shade * cover
+
+
+def _within(dice: Dice, place: tuple[float, float], size: tuple[float, float], reach: float) -> tuple[float, float]:
+    """A place inside an oval."""
+    angle, far = dice.between(0, 2 * math.pi), reach * math.sqrt(dice.between(0, 1))
+    return (place[0] + far * size[0] * math.cos(angle), place[1] + far * size[1] * math.sin(angle))
+
+
+def _odd(values: Field, odd: str, paper: _Paper, centre: tuple[float, float]) -> Field:
+    if odd == "upside down":
+        return values[::-1]
+    if odd == "greys turned around":
+        return 0.85 - values
+    if odd == "metal":
+        return _upon(values, 1.0, paper.oval((centre[0] + 0.2, centre[1]), 0.16, 0.035, turn=0.6))
+    if odd == "cut off":
+        cut = values.copy()
+        cut[:, values.shape[1] * 3 // 5 :] = 0
+        return cut
+    return values
