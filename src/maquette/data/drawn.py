@@ -61,7 +61,9 @@ _CONDITIONS: Mapping[str, Callable[[Mode, int], tuple[ConditionSpec, ...]]] = Ma
     "scans": lambda mode, past: (ConditionSpec(name="label", kind="label", classes=LABELS),),
 })  # fmt: skip
 KINDS = tuple(_CONDITIONS)
-_MODES: Mapping[str, Mode] = MappingProxyType({"digits": "grey", "fields": "grey", "stickers": "rgba", "scans": "grey16"})
+_MODES: Mapping[str, Mode] = MappingProxyType(
+    {"digits": "grey", "fields": "grey", "stickers": "rgba", "scans": "grey16"}
+)
 """The mode of what is not drawn in colours, when none is asked for."""
 LONGEST = 64
 """Frames that may come before an image."""
