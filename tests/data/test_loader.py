@@ -13,7 +13,7 @@ from maquette.core.condition import ConditionSpec
 from maquette.core.errors import DataError
 from maquette.core.spec import DataSpec
 from maquette.data.dataset import Dataset, Writer
-from maquette.data.loader import Loader
+from maquette.data.loader import Loader, balanced
 
 SPEC = DataSpec(height=8, width=8, mode="grey", conditions=(ConditionSpec(name="index", kind="number"),))
 
@@ -106,3 +106,16 @@ def test_memory_stays_small(tmp_path: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", script, str(tmp_path / "a.mq")], capture_output=True, check=True)
     assert int(done.stdout) < 30e6
+
+
+@given(labels=st.lists(st.integers(-1, 4), min_size=1, max_size=60))
+def test_balancing_repeats_rare_labels_and_loses_nothing(labels: list[int]) -> None:
+    """Every item is there, all labels are as frequent as the most frequent one, and repeats are spread evenly."""
+    items, known = np.arange(len(labels)), np.array(labels)
+    rows = balanced(items, known)
+    counts = np.bincount(rows, minlength=len(labels))
+    assert counts.min() >= 1 and (counts[known < 0] == 1).all()
+    most = max((labels.count(label) for label in set(labels) - {-1}), default=0)
+    for label in set(labels) - {-1}:
+        own = counts[known == label]
+        assert own.sum() == most and own.max() - own.min() <= 1

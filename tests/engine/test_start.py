@@ -79,6 +79,22 @@ def test_conditions_keep_the_order_of_the_dataset(shapes):
     assert [c.name for c in given_conditions(shapes, wish)[0]] == ["label", "text"]
 
 
+def test_rare_labels_can_be_shown_as_often_as_frequent_ones(begin, tmp_path):
+    data = dataset(tmp_path / "d.mq", ["a"] * 30 + ["b"] * 3 + [None] * 2)
+    session = begin(changed(balance="label"), data=data)
+    _, seen = session.trainer.loader.batch(0, 62)
+    assert np.bincount(seen["label"].reshape(-1) + 1).tolist() == [2, 30, 30]
+    assert session.trainer.batches(0, 4)[0].known == 35, "they are no more images than before"
+    assert session.run.facts["wish"]["balance"] == "label"
+    assert np.array_equal(
+        begin(changed(balance="label"), data=data).trainer.loader.batch(0, 62)[1]["label"], seen["label"]
+    )
+    with pytest.raises(RunError, match="balance label"):
+        begin(data=data)
+    with pytest.raises(ConditionError, match="no label 'lable'"):
+        begin(changed(balance="lable"), data=data, to="other")
+
+
 def test_labels_in_some_rows_only_are_said_and_learned(begin, tmp_path):
     data = dataset(tmp_path / "some.mq", ["a", None, "b", "a", None] * 6)
     session = begin(data=data)

@@ -41,7 +41,10 @@ class Items(Protocol):
 
 
 class Loader:
-    """Endless shuffled images of one part of a dataset, with the conditions that are named."""
+    """Endless shuffled images of one part of a dataset, with the conditions that are named.
+
+    With `balance`, the name of a label, images of rare labels are repeated until all labels are as frequent.
+    """
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Loader:
         names: Sequence[str] = (),
         seed: int = 0,
         *,
+        balance: str = "",
         rank: int = 0,
         world: int = 1,
     ) -> None:
@@ -58,6 +62,11 @@ class Loader:
         self._items = dataset.indices(part).astype(np.uint32 if len(dataset) < 2**32 else np.int64)
         if not len(self._items):
             raise DataError(f"the dataset has no images in its part {part!r}", where=dataset.path)
+        self.known = len(self._items)
+        """How many different images there are."""
+        if balance:
+            labels = dataset.conditions(self._items, [balance])[balance].reshape(-1)
+            self._items = balanced(self._items, labels)
         self._orders: dict[int, NDArray[Any]] = {}
 
     def __len__(self) -> int:
@@ -91,3 +100,10 @@ class Loader:
             self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}
             self._orders[epoch] = self._items[np.argsort(keys, kind="stable")]
         return self._orders[epoch]
+
+
+def balanced(items: NDArray[Any], labels: NDArray[Any]) -> NDArray[Any]:
+    """The items, those of rarer labels again and again until all labels are as frequent. Without a label: once."""
+    counts = {label: int((labels == label).sum()) for label in np.unique(labels[labels >= 0])}
+    rows = [items[labels < 0], *(np.resize(items[labels == label], max(counts.values())) for label in counts)]
+    return np.concatenate(rows)

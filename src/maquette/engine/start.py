@@ -42,6 +42,8 @@ class Wish:
     origin: Path | None = None
     """A run whose weights to begin with (`--from`)."""
     seed: int = 0
+    balance: str | None = None
+    """A label whose rare values are repeated until all are as frequent."""
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     device: str = "auto"
 
@@ -111,12 +113,13 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
         raise UsageError("training can have one end only", do="give --time or --images, not both")
     conditions, told = given_conditions(dataset, wish)
     spec = dataclasses.replace(dataset.spec, tile=wish.tile, conditions=conditions)
-    loader = Loader(dataset, "train", [condition.name for condition in conditions], wish.seed)
+    loader = Loader(
+        dataset, "train", [condition.name for condition in conditions], wish.seed, balance=_balance(dataset, wish)
+    )
     least = REGISTRY.get(wish.family).least
-    if len(loader) < least:
-        what = (
-            f"there is only {len(loader)} image to learn from" if len(loader) == 1 else f"{len(loader)} images are few"
-        )
+    if loader.known < least:
+        few = f"{loader.known} images are few"
+        what = "there is only 1 image to learn from" if loader.known == 1 else few
         raise UsageError(what, where=dataset.path, do=f"the family {wish.family} needs {least} or more: add images")
     device = best_device() if wish.device == "auto" else check_device(wish.device)
     plan = Plan(images=wish.images or 1, seed=wish.seed, device=device, threads=torch.get_num_threads())
@@ -151,6 +154,14 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
     }  # fmt: skip
     trainer = Trainer(family, loader, plan)
     return Session(Run.create(to, facts), trainer, wish.family, told)
+
+
+def _balance(dataset: Dataset, wish: Wish) -> str:
+    """The label to balance by, if it is one."""
+    labels = [condition.name for condition in dataset.spec.conditions if condition.kind == "label"]
+    if wish.balance is not None and wish.balance not in labels:
+        raise ConditionError(f"the dataset has no label {wish.balance!r}", do=nearest(wish.balance, labels))
+    return wish.balance or ""
 
 
 def dataset_facts(dataset: Dataset) -> dict[str, Any]:
@@ -229,7 +240,7 @@ def _wish_facts(wish: Wish, dataset: Dataset) -> dict[str, Any]:
         "scale": wish.scale, "tile": wish.tile, "given": None if wish.given is None else sorted(wish.given),
         "on": str(wish.on.absolute()) if wish.on else None,
         "from": str(wish.origin.absolute()) if wish.origin else None,
-        "seed": wish.seed, "set": {str(k): str(v) for k, v in sorted(wish.changes.items())},
+        "balance": wish.balance, "seed": wish.seed, "set": {str(k): str(v) for k, v in sorted(wish.changes.items())},
     }  # fmt: skip
 
 
@@ -260,7 +271,8 @@ def _go_on(run: Run, dataset: Dataset, wish: Wish) -> Session:
     if not run.checkpoints():  # killed before the first: begin as it began
         family = build(wish.family, family.config, family.spec, _parts(wish, family.spec)[0], wish.seed)
         family = _begin_with(family, wish, told)
-    loader = Loader(dataset, "train", [condition.name for condition in family.spec.conditions], plan.seed)
+    names = [condition.name for condition in family.spec.conditions]
+    loader = Loader(dataset, "train", names, plan.seed, balance=wish.balance or "")
     return Session(run, Trainer(family, loader, plan), wish.family, told)
 
 

@@ -62,7 +62,7 @@ class Trainer:
                 tensors[at : at + size].to(self.plan.device, memory_format=self.layout),
                 {name: value[at : at + size].to(self.plan.device) for name, value in conditions.items()},
                 self.generator,
-                known=len(self.loader),
+                known=self.loader.known,
             )
             for at in range(0, count, size)
         ]

@@ -60,6 +60,7 @@ class Train:
     given: tuple[str, ...] | None = setting(
         None, "conditions to learn, such as label,text; `none` for none; all when left out"
     )
+    balance: str | None = setting(None, "a label whose rare values are shown as often as frequent ones", form="LABEL")
     on: str | None = setting(None, "a finished run that the model stands on, for families that need one", form="RUN")
     from_: str | None = setting(None, "a run whose weights to begin with", form="RUN")
     seed: int = setting(0, "the same seed gives the same run", ge=0, lt=2**63)
@@ -101,6 +102,7 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
         scale=request.scale,
         tile=_tile(request.tile),
         given=_given(request.given),
+        balance=request.balance,
         on=None if request.on is None else workspace.run_path(request.on),
         origin=None if request.from_ is None else workspace.run_path(request.from_),
         seed=request.seed,
