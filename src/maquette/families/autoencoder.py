@@ -155,6 +155,7 @@ class Autoencoder(Family):
         "Images to a small grid of tokens and back: restores, compares, compresses, finds odd ones; soft new ones."
     )
     accepts: ClassVar[frozenset[Kind]] = frozenset({"label"})
+    live: ClassVar[frozenset[str]] = frozenset({"temperature"})
     averaged = ("encoder", "decoder")
     counted: Tensor
 

@@ -53,6 +53,8 @@ class Family(nn.Module):
     """May be replaced in __init__ by one that depends on the config."""
     least: ClassVar[int] = 2
     """Fewer images than this teach it nothing."""
+    live: ClassVar[frozenset[str]] = frozenset()
+    """Dials that only scale random numbers: in an exported graph they can still be turned."""
     together: ClassVar[int] = 16
     """Images a pass when sampling: passes are always full, so that an image does not depend on how many are made."""
 
@@ -189,4 +191,4 @@ class Describes(Protocol):
 
 def latent(noise: Noise, stream: str, *shape: int, like: Tensor) -> Tensor:
     """Normal numbers of these seeds, on the device of `like`."""
-    return torch.from_numpy(noise.normal(stream, *shape)).to(like.device)
+    return torch.as_tensor(noise.normal(stream, *shape)).to(like.device)

@@ -24,6 +24,7 @@ from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale, T
 from maquette.families.family import Conditions, Family, FamilyConfig, latent
 from maquette.nn.conv import Convolution, Enlargement, interior
 from maquette.nn.embed import ConditionPlanes, ConditionVector, fourier, nothing, withhold
+from maquette.nn.loops import looped
 
 NEAREST = 0.05
 """The error is a velocity, (image - guess) / (1 - time); nearer to the image than this it is not divided further."""
@@ -137,6 +138,7 @@ class Flow(Family):
     Options: ClassVar[type] = Dials
     summary = "Many small steps from noise to image: varied, takes every kind of condition, and improves for hours."
     accepts: ClassVar[frozenset[Kind]] = frozenset({"label", "text", "number", "image", "map", "frames"})
+    live: ClassVar[frozenset[str]] = frozenset({"temperature"})
     counted: Tensor
 
     def __init__(self, config: Settings, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
@@ -183,6 +185,9 @@ class Flow(Family):
                 "guidance follows a condition, and this model was trained without one", do="leave guidance at 1"
             )
         x = latent(noise, "flow", *self.spec.shape, like=self.denoiser.leave.weight) * options.temperature
+        if torch.compiler.is_exporting():
+            yield self._in_one_graph(x, options.steps, condition, options.guidance)
+            return
         times = [step / options.steps for step in range(options.steps + 1)]
         for now, then in itertools.pairwise(times):
             guess = self._guess(x, now, condition, options.guidance)
@@ -194,8 +199,26 @@ class Flow(Family):
             x = ahead
             yield guess.clamp(-1, 1)
 
-    def _guess(self, x: Tensor, time: float, condition: Conditions, guidance: float) -> Tensor:
-        times = torch.full((len(x),), time, device=x.device)
+    def _in_one_graph(self, x: Tensor, steps: int, condition: Conditions, guidance: float) -> Tensor:
+        """The same as a loop in which the network stands once, so that an exported graph stays small.
+
+        Every step but the last looks twice: from where it is, and from where that would lead.
+        """
+        length = 1 / steps
+        looks = [((step + again) / steps, 1.0 - again) for step in range(steps) for again in (0, 1)][:-1]
+
+        def look(state: tuple[Tensor, ...], time: Tensor, first: Tensor) -> tuple[Tensor, ...]:
+            at, here, slope, _ = state
+            guess = self._guess(at, time, condition, guidance)
+            found = (guess - at) / (1 - time)
+            ahead = torch.where(first > 0, at + length * found, here + length / 2 * (slope + found))
+            return ahead, torch.where(first > 0, at, here), found, guess
+
+        *_, guess = looped(look, (x, *(torch.zeros_like(x) for _ in range(3))), *torch.tensor(looks).unbind(1))
+        return guess.clamp(-1, 1)
+
+    def _guess(self, x: Tensor, time: float | Tensor, condition: Conditions, guidance: float) -> Tensor:
+        times = torch.full((x.shape[0],), time, device=x.device) if isinstance(time, float) else time.expand(x.shape[0])
         guess = torch.as_tensor(self.denoiser(x, times, condition))
         if guidance == 1.0:
             return guess

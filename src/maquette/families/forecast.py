@@ -74,6 +74,7 @@ class Forecast(Family):
         "What comes next: several possible futures of a film, or images of what numbers say, each as likely as it is."
     )
     accepts: ClassVar[frozenset[Kind]] = frozenset({"label", "text", "number", "image", "map", "frames"})
+    live: ClassVar[frozenset[str]] = frozenset({"temperature"})
     counted: Tensor
 
     def __init__(self, config: Settings, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
@@ -164,13 +165,15 @@ class Forecast(Family):
         """Frame by frame what comes, N C H W each."""
         count, clip = self.frames(options), self.config.clip
         like = self.leave.weight
-        blank = torch.zeros(len(noise), *self.spec.shape, device=like.device)
+        vector = latent(noise, "chance 0", self.config.chance, like=like) * options.temperature
+        blank = torch.zeros(vector.shape[0], *self.spec.shape, device=like.device)
         memory, state = self._begin(blank, condition)
         for known in self._given(condition):
             memory = self._read(memory, known, state)
         for first in range(0, count, clip):
             number = first // clip
-            vector = latent(noise, f"chance {number}", self.config.chance, like=like) * options.temperature
+            if number:
+                vector = latent(noise, f"chance {number}", self.config.chance, like=like) * options.temperature
             grain = latent(noise, f"grain {number}", GRAIN, *memory.shape[2:], like=like) * options.temperature
             written = self._write(memory, state, vector, grain)
             for frame in written[:, : count - first].unbind(dim=1):

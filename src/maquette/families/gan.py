@@ -200,6 +200,7 @@ class Gan(Family):
     Options: ClassVar[type] = Dials
     summary = "Generator and critic: sharp images in one pass, the fastest to sample; watch its sheets on long runs."
     accepts: ClassVar[frozenset[Kind]] = frozenset({"label", "number", "text"})
+    live: ClassVar[frozenset[str]] = frozenset({"truncation"})
     averaged = ("generator", "embed")
 
     def __init__(self, config: Settings, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:

@@ -48,6 +48,7 @@ class Oracle(Family):
     Options: ClassVar[type] = Dials
     summary = "One normal distribution for each pixel: the known answer that tests and other families compare with."
     accepts: ClassVar[frozenset[Kind]] = frozenset({"label", "number"})
+    live: ClassVar[frozenset[str]] = frozenset({"temperature"})
 
     def __init__(self, config: Settings, spec: DataSpec, parts: Mapping[str, Family] | None = None) -> None:
         super().__init__(config, spec, parts)
@@ -76,14 +77,14 @@ class Oracle(Family):
 
     def log_prob(self, images: Tensor, condition: Conditions) -> Tensor:
         """The exact logarithm of the density of each image, N."""
-        mean, scale = self._normal(len(images), condition)
+        mean, scale = self._normal(images.shape[0], condition)
         distance = (images.float() - mean) / scale
         return -(0.5 * distance**2 + scale.log() + 0.5 * math.log(2 * math.pi)).flatten(1).sum(dim=1)
 
     def sample(self, noise: Noise, condition: Conditions, options: Dials) -> Iterator[Tensor]:
         """Mean plus scaled noise, cut to the range of an image."""
-        mean, scale = self._normal(len(noise), condition)
         noises = latent(noise, "oracle", *self.spec.shape, like=self.base)
+        mean, scale = self._normal(noises.shape[0], condition)
         yield (mean + options.temperature * scale * noises).clamp(-1, 1)
 
     def _normal(self, count: int, condition: Conditions) -> tuple[Tensor, Tensor]:

@@ -26,6 +26,7 @@ from maquette.core.spec import Batch, DataSpec, Loss, Need, Optimizer, Phase, Sc
 from maquette.families.family import Conditions, Family, FamilyConfig, Tokens
 from maquette.nn.choice import pick, shaped
 from maquette.nn.embed import ConditionVector, nothing, withhold
+from maquette.nn.loops import looped
 from maquette.nn.recurrent import Block
 
 NEIGHBOURS = ((0, -1), (-1, 0), (-1, 1), (0, 1), (1, 0))
@@ -287,7 +288,10 @@ class Recurrent(Family):
                 "guidance follows a condition, and this model was trained without one", do="leave guidance at 1"
             )
         height, width = self.grid
-        places = torch.from_numpy(noise.uniform("tokens", height, width)).to(known.device)
+        places = torch.as_tensor(noise.uniform("tokens", height, width)).to(known.device)
+        if torch.compiler.is_exporting():
+            yield self._in_one_graph(places, condition, options)
+            return
         writers = [Writer(self.prior, condition, self.grid, known)]
         if options.guidance != 1.0:
             writers.append(Writer(self.prior, nothing(condition, self.spec.conditions), self.grid, known))
@@ -304,6 +308,43 @@ class Recurrent(Family):
                     writer.put(row, column, drawn)
             if (row + 1) % max(1, height // 4) == 0 or row + 1 == height:
                 yield self._shown(writers[0].inner, row + 1)
+
+    def _in_one_graph(self, places: Tensor, condition: Conditions, options: Any) -> Tensor:
+        """The images of places N h w in [0, 1), as a loop in which the network stands once, for an exported graph."""
+        prior, (height, width), count = self.prior, self.grid, places.shape[0]
+        plain = () if options.guidance == 1.0 else (nothing(condition, self.spec.conditions),)
+        told = [prior.wishes(wish) for wish in (condition, *plain)]
+        kept = [state for _ in told for block in prior.layers for state in block.start(count)]
+        blank = torch.full((count, (height + 2) * (width + 2)), prior.codes)  # all tokens, with a border
+
+        def write(state: tuple[Tensor, ...], row: Tensor, column: Tensor, place: Tensor) -> tuple[Tensor, ...]:
+            tokens, kept, scores = state[0], list(state[1:]), []
+            here = (1 + row) * (width + 2) + 1 + column
+            around = torch.stack([here + y * (width + 2) + x for y, x in NEIGHBOURS])
+            for turn, (wish, steers) in enumerate(told):
+                x = prior._embedded(tokens.index_select(1, around))
+                x = x if prior.row is None else x + prior.row.index_select(0, row[None])[0]
+                x = x if prior.column is None else x + prior.column.index_select(0, column[None])
+                x = x if wish is None else x + wish
+                for at, (block, steer) in enumerate(zip(prior.layers, steers, strict=True)):
+                    first = 2 * (turn * len(prior.layers) + at)
+                    x, (kept[first], kept[first + 1]) = block.step(x, (kept[first], kept[first + 1]), steer)
+                scores.append(prior.leave(prior.norm(x)).float())
+            logits = scores[-1] + options.guidance * (scores[0] - scores[-1]) if plain else scores[0]
+            chances = shaped(logits, temperature=options.temperature, top_k=options.top_k, top_p=options.top_p)
+            drawn = pick(chances, place)[:, None]
+            written = [here]
+            if "x" in prior.tile:  # where the image closes round an edge, its other side sees the token
+                written.append(torch.where(column == 0, here + width, here))
+            if "y" in prior.tile:
+                written.append(torch.where(row == 0, here + height * (width + 2), here))
+            for index in written:
+                tokens = tokens.scatter(1, index.expand(count, 1), drawn)
+            return (tokens, *kept)
+
+        rows, columns = (grid.flatten() for grid in torch.meshgrid(*map(torch.arange, self.grid), indexing="ij"))
+        tokens, *_ = looped(write, (blank, *kept), rows, columns, places.flatten(1).T)
+        return self.from_tokens(tokens.unflatten(1, (height + 2, width + 2))[:, 1:-1, 1:-1])
 
     def _shown(self, tokens: Tensor, rows: int) -> Tensor:
         """The image as far as it is written, and grey below."""

@@ -24,6 +24,7 @@ from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale, Tile
 from maquette.families.family import Family, FamilyConfig
 from maquette.nn.conv import PLACES, Convolution, Enlargement, places
+from maquette.nn.solve import solved
 
 PATCH = 2
 """Side of the squares of pixels that are looked at as one."""
@@ -217,7 +218,7 @@ class Segment(Family):
         spread = torch.stack([mean(one * guide) for one in planes], 1) - colour[:, :, None] * colour[:, None]
         joint = torch.stack([mean(one * found) for one in planes], 1) - colour[:, :, None] * share[:, None]
         matrix = spread.permute(0, 3, 4, 1, 2) + SMOOTH * torch.eye(len(planes), device=small.device)
-        slope = torch.linalg.solve(matrix, joint.permute(0, 3, 4, 1, 2)).permute(0, 3, 4, 1, 2)  # N C K h w
+        slope = solved(matrix, joint.permute(0, 3, 4, 1, 2)).permute(0, 3, 4, 1, 2)  # N C K h w
         base = share - (slope * colour[:, :, None]).sum(dim=1)
         large = []
         for one in range(found.shape[1]):  # one mask at a time: images may be large, and classes many

@@ -312,7 +312,7 @@ class Texture(Family):
             for number, channels in enumerate(self._channels)
         ]
         shares = self._shares(condition)
-        image = torch.empty(len(noise), *form.shape, device=maps[0].device)
+        image = torch.empty(maps[0].shape[0], *form.shape, device=maps[0].device)
         for top, left in itertools.product(range(0, form.height, WINDOW), range(0, form.width, WINDOW)):
             below, beside = min(top + WINDOW, form.height), min(left + WINDOW, form.width)
             down, across = self.generator.spans((top, below)), self.generator.spans((left, beside))

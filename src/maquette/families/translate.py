@@ -159,6 +159,7 @@ class Translate(Family):
     Options: ClassVar[type] = Dials
     summary = "Image to image, from pairs or from plain images alone: maps to facades, upscaling, colouring, edges."
     accepts: ClassVar[frozenset[Kind]] = frozenset({"image", "map"})
+    live: ClassVar[frozenset[str]] = frozenset({"variety"})
     averaged = ("generator",)
     together = 4
     counted: Tensor

@@ -59,15 +59,18 @@ class Mixture(nn.Module):
     def draw(self, noise: Noise, condition: Mapping[str, Tensor], temperature: float = 1.0) -> Tensor:
         """New latents N L h w; row k depends on seed k and row k of the condition alone."""
         device = self.means.device
-        chosen = self._choose(torch.from_numpy(noise.uniform("component")).to(device), condition)
-        normal = torch.from_numpy(noise.normal("latents", *self.shape)).to(device).flatten(1) * temperature
+        chosen = self._choose(torch.as_tensor(noise.uniform("component")).to(device), condition)
+        normal = torch.as_tensor(noise.normal("latents", *self.shape)).to(device).flatten(1) * temperature
         roots = chosen if len(self.roots) > 1 else torch.zeros_like(chosen)
+        if torch.compiler.is_exporting():  # a graph has no loop over rows whose number it does not know
+            together = torch.bmm(normal[:, None], self.roots[roots])[:, 0]
+            return torch.unflatten(self.means[chosen] + together, 1, self.shape)
         spread = [row @ self.roots[root] for row, root in zip(normal, roots.tolist(), strict=True)]
         return torch.unflatten(self.means[chosen] + torch.stack(spread), 1, self.shape)
 
     def _choose(self, places: Tensor, condition: Mapping[str, Tensor]) -> Tensor:
         """The component of each row: N places in [0, 1) -> N indices that fit the labels which are given."""
-        fits = torch.ones(len(places), self.cells, dtype=torch.bool, device=places.device)
+        fits = torch.ones(places.shape[0], self.cells, dtype=torch.bool, device=places.device)
         for spec, code in zip(self.labels, self._codes(), strict=True):
             given = condition[spec.name][:, None]
             fits &= (code == given) | (given == len(spec.classes))

@@ -18,6 +18,11 @@ def to_tensor(images: NDArray[Any], mode: Mode) -> Tensor:
     """Images N H W C of whole numbers as floats N C H W in [-1, 1]; RGBA is premultiplied."""
     values = torch.from_numpy(np.require(np.moveaxis(images, -1, 1), requirements=["C", "W"]))
     values = values.to(torch.int32).float() if mode == "grey16" else values.float()
+    return signed(values, mode)
+
+
+def signed(values: Tensor, mode: Mode) -> Tensor:
+    """Floats N C H W of whole numbers, which are changed in place, in [-1, 1]."""
     values.mul_(2.0 / depth(mode)).sub_(1.0)
     return premultiply(values) if mode == "rgba" else values
 
@@ -30,13 +35,17 @@ def premultiply(images: Tensor) -> Tensor:
 
 def from_tensor(images: Tensor, mode: Mode) -> NDArray[Any]:
     """The inverse of `to_tensor`: whole numbers N H W C, straight alpha."""
-    unit = ((images.detach().float().clamp(-1, 1) + 1) / 2).cpu()
+    return whole(images.detach().cpu(), mode).contiguous().numpy().astype(dtype(mode))
+
+
+def whole(images: Tensor, mode: Mode) -> Tensor:
+    """The same, still as floats of a tensor."""
+    unit = (images.float().clamp(-1, 1) + 1) / 2
     if mode == "rgba":
         alpha = (unit[:, 3:] * 255).round() / 255
         colour = torch.where(alpha > 0, (unit[:, :3] / alpha.clamp_min(1 / 255)).clamp(max=1), torch.zeros(()))
         unit = torch.cat([colour, alpha], dim=1)
-    whole = (unit * depth(mode)).round().permute(0, 2, 3, 1).contiguous().numpy()
-    return whole.astype(dtype(mode))
+    return (unit * depth(mode)).round().permute(0, 2, 3, 1)
 
 
 def condition_tensors(specs: Iterable[ConditionSpec], encoded: Mapping[str, NDArray[Any]]) -> dict[str, Tensor]:

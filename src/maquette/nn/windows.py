@@ -23,7 +23,7 @@ def by_windows(work: Callable[[Tensor], Tensor], images: Tensor, spec: DataSpec)
     weight = torch.zeros(images.shape[2:], device=images.device)
     window = torch.outer(_tent(spec.height), _tent(spec.width)).to(images.device)
     places = list(_places(images.shape[2], spec.height, images.shape[3], spec.width))
-    at_once = max(1, TOGETHER // len(images))
+    at_once = max(1, TOGETHER // images.shape[0])
     for start in range(0, len(places), at_once):
         some = places[start : start + at_once]
         parts = [images[:, :, y : y + spec.height, x : x + spec.width] for y, x in some]
