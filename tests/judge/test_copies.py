@@ -8,8 +8,9 @@ import pytest
 
 from maquette.data.dataset import Dataset
 from maquette.data.drawn import make_drawn
+from maquette.features.cache import Cache
 from maquette.judge.clusters import clusters, layout
-from maquette.judge.copies import Finder, find_copies, find_duplicates, membership, share_of, structures
+from maquette.judge.copies import Finder, find_copies, membership, share_of, structures
 from maquette.judge.originality import compare
 
 
@@ -61,14 +62,14 @@ def test_twenty_planted_copies_are_found_however_they_were_changed(change, finde
     made = scenes(400, 2)
     planted = scenes(1500, 1)[100:120]
     made[:20] = [CHANGES[change](image) for image in planted]
-    found = find_copies(finder, structures(made), structures(scenes(400, 3)))
+    found = find_copies(finder(structures(made)), finder(structures(scenes(400, 3))))
     assert found.flagged[:20].sum() >= 19
     assert (found.nearest.index[:20] == np.arange(100, 120)).sum() >= 19
     assert found.flagged[20:].mean() <= 0.02  # about one in two hundred
 
 
 def test_honest_images_are_flagged_as_often_as_held_out_ones(finder):
-    found = find_copies(finder, structures(scenes(1000, 2)), structures(scenes(1000, 3)))
+    found = find_copies(finder(structures(scenes(1000, 2))), finder(structures(scenes(1000, 3))))
     assert found.flagged.mean() <= 0.02 and found.expected <= 0.006
     assert found.share.low <= found.expected <= found.share.high + 0.01
 
@@ -81,7 +82,8 @@ def test_plain_images_resemble_nothing(finder):
 def test_twins_among_the_images_are_found():
     images = scenes(100, 4)
     images[50:55] = images[:5, :, ::-1]
-    twins = find_duplicates(structures(images), 0.9)
+    rows = structures(images)
+    twins = Finder(rows)(rows, not_itself=True).likeness > 0.9
     assert twins.sum() == 10 and twins[:5].all() and twins[50:55].all()
 
 
@@ -115,6 +117,28 @@ def test_a_dataset_that_holds_out_too_few_says_so(tmp_path):
     *_, made = make_drawn("shapes", tmp_path / "few.mq", width=8, height=8, count=60)
     found = compare(Dataset.open(made.value.path), np.zeros((20, 8, 8, 3), np.uint8))
     assert found.copies is None and "200 are needed" in found.why_not and not found.passes
+
+
+def test_what_was_compared_once_is_remembered_and_only_then(tmp_path, monkeypatch):
+    *_, made = make_drawn("shapes", tmp_path / "shapes.mq", width=16, height=16, count=700, held_out=0.4)
+    dataset, cache = Dataset.open(made.value.path), Cache(tmp_path / "cache")
+    pictures = dataset.images(dataset.indices("train")[:60])
+    pictures[40:] = np.random.default_rng(0).integers(0, 256, pictures[40:].shape, dtype=np.uint8)
+    plain, first = compare(dataset, pictures), compare(dataset, pictures, cache)
+    searched = []
+    search = Finder.__call__
+    monkeypatch.setattr(Finder, "__call__", lambda *given, **more: searched.append(1) or search(*given, **more))
+    again = compare(dataset, pictures, cache)
+    assert not searched
+    for one in (first, again):
+        np.testing.assert_array_equal(one.copies.flagged, plain.copies.flagged)
+        np.testing.assert_array_equal(one.copies.nearest.index, plain.copies.nearest.index)
+        np.testing.assert_array_equal(one.copies.nearest.mirrored, plain.copies.nearest.mirrored)
+        assert (one.duplicates, one.membership) == (plain.duplicates, plain.membership)
+    assert plain.copies.flagged[:40].all()
+    pictures[0] = 255 - pictures[0]
+    compare(dataset, pictures, cache)
+    assert searched, "one pixel that differs is another set of images"
 
 
 def test_what_is_never_made_is_found_with_its_images():

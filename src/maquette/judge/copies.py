@@ -192,14 +192,14 @@ def threshold_of(held: Nearest) -> float:
     return min(PLAINLY_SAME, float(np.quantile(held.likeness, 1 - RARE)))
 
 
-def find_copies(finder: Finder, images: Structure, held: Structure) -> Copies:
-    """Compare with the training images; the threshold comes from the held-out ones."""
-    of_held, of_images = finder(held), finder(images)
+def find_copies(of_images: Nearest, of_held: Nearest) -> Copies:
+    """What lies nearer to a training image than held-out images do."""
     threshold = threshold_of(of_held)
     flagged = of_images.likeness > threshold
-    share = share_of(flagged)
     held_flagged = of_held.likeness > threshold
-    return Copies(share, float(held_flagged.mean()), threshold, flagged, of_images, of_held, held_flagged)
+    return Copies(
+        share_of(flagged), float(held_flagged.mean()), threshold, flagged, of_images, of_held, held_flagged
+    )  # fmt: skip
 
 
 def share_of(flagged: NDArray[np.bool_]) -> Estimate:
@@ -211,12 +211,6 @@ def share_of(flagged: NDArray[np.bool_]) -> Estimate:
     return Estimate(
         share, float(np.sqrt(share * (1 - share) / count)), max(0.0, middle - reach), min(1.0, middle + reach)
     )
-
-
-def find_duplicates(images: Structure, threshold: float) -> NDArray[np.bool_]:
-    """Which images have a twin among themselves, by the same comparison and threshold."""
-    found = Finder(images)(images, not_itself=True)
-    return np.asarray(found.likeness > threshold)
 
 
 def membership(train: NDArray[np.floating], held: NDArray[np.floating]) -> Estimate:

@@ -16,12 +16,11 @@ from numpy.typing import NDArray
 from maquette.core.errors import DataError
 from maquette.data.dataset import Dataset
 from maquette.features.cache import Cache
-from maquette.judge.copies import FEWEST_HELD, SIDE, Finder, Nearest, Structure, structures, threshold_of
-from maquette.judge.evidence import LARGEST, Chosen, pick
-from maquette.judge.originality import HELD, structures_of
-from maquette.store.digest import bytes_digest
+from maquette.judge.copies import FEWEST_HELD, Finder, Nearest, structures, threshold_of
+from maquette.judge.evidence import Chosen, pick
+from maquette.judge.originality import HELD, VERSION, Searches
+from maquette.store.digest import json_digest
 
-VERSION = "structure 1"
 MOST = 200_000
 """Training images that fit into memory for this, at 4 kB each."""
 
@@ -55,8 +54,13 @@ class Gate:
                 f"{len(self.train):,} training images are more than can be compared with", where=dataset.path,
                 do=f"the check bears {MOST:,}",
             )  # fmt: skip
-        self.finder = Finder(_kept(dataset, self.train, cache))
-        honest = self.finder(_kept(dataset, pick(held_out, HELD), cache))
+        searches = Searches(cache)
+        held = pick(held_out, HELD)
+        self.finder = Finder(searches.structures(dataset, self.train))
+        among, of = (json_digest(Chosen(dataset, rows).key()) for rows in (self.train, held))
+        honest = searches.nearest(
+            among, of, len(held), lambda: self.finder(searches.structures(dataset, held))
+        )  # fmt: skip
         self.threshold = threshold_of(honest)
         self.expected = float((honest.likeness > self.threshold).mean())
         """The share of held-out images that would stay behind: false alarms to expect."""
@@ -72,15 +76,3 @@ class Gate:
             "dataset": self.dataset.digest, "training_images": len(self.train), "threshold": round(self.threshold, 4),
             "expected": round(self.expected, 5), "check": VERSION,
         }  # fmt: skip
-
-
-def _kept(dataset: Dataset, rows: NDArray[np.int64], cache: Cache | None) -> Structure:
-    """The structures of these images, from the cache if they are there."""
-    key = {"structures": VERSION, "dataset": dataset.digest, "images": bytes_digest(rows.tobytes())}
-    known = cache.get(key) if cache is not None else None
-    if known is not None and known.shape == (len(rows), SIDE * SIDE):
-        return known.reshape(-1, SIDE, SIDE)
-    found = structures_of(Chosen(dataset, rows))
-    if cache is not None and len(rows) <= LARGEST:
-        cache.put(key, found.reshape(len(rows), -1))
-    return found

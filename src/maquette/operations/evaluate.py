@@ -266,7 +266,7 @@ def judged(
     from maquette.features.cache import Cache
     from maquette.judge.evidence import Looking, look, part, refer
     from maquette.judge.judgement import Judgement, grade, judge
-    from maquette.judge.originality import Originality, compare
+    from maquette.judge.originality import Originality, compare, digest_of
     from maquette.judge.report import Found
     from maquette.judge.restoration import restoration
 
@@ -284,7 +284,8 @@ def judged(
     assert reference is not None
     began = time.perf_counter()
     mine = None
-    for seen in look(reference.extractor, made.pictures, "made images"):
+    pixels = {"pixels": digest_of(made.pictures)}  # the same images are looked at once, wherever they came from
+    for seen in look(reference.extractor, made.pictures, "made images", cache, pixels):
         if isinstance(seen, Looking):
             yield tell(seen.what, seen.done, seen.total, began)
         else:
@@ -300,7 +301,7 @@ def judged(
     originality = Originality(why_not="it was not asked for")
     if copies:
         yield Note(text="comparing every made image with the training images")
-        originality = compare(dataset, made.pictures)
+        originality = compare(dataset, made.pictures, cache)
     facts = basis(reference, len(mine))
     yield Found(
         made.title, reference, made.pictures, mine, judgement, grade(judgement), originality, facts, _curve(made.run),
