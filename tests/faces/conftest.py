@@ -1,6 +1,7 @@
 """Verbs that another package adds, so that faces are tested without the work of real verbs."""
 
 import importlib
+import os
 import sys
 
 import pytest
@@ -112,7 +113,7 @@ def fakes(tmp_path, monkeypatch):
         "[maquette.operations]\npaint = fake_verbs.paint\nspray = fake_verbs.spray\n"
     )
     monkeypatch.syspath_prepend(folder)
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])]))
     importlib.invalidate_caches()
 
     def forget():

@@ -326,3 +326,20 @@ def test_a_terminal_gets_a_bar(fakes):
     assert "loss 0.5" in text
     assert "\x1b[?25h" in text  # the cursor is back
     assert "one picture in out" in text
+
+
+def test_values_come_from_a_file_and_what_is_typed_goes_before(fakes, capsys, tmp_path):
+    file = tmp_path / "values.json"
+    file.write_text('{"canvas": "linen", "size": 32, "from": "first"}')
+    from maquette.faces import arguments
+    from maquette.operations import operation as table
+
+    command = arguments.parse(table.get("paint"), ["--values", str(file), "--size", "64"])
+    assert command.all_values() == {"canvas": "linen", "size": "64", "from": "first"}
+    assert main(["--values", str(file), "paint", "--quiet"]) == 0
+    for text, said in (("[1]", "not a JSON object"), ("{", "not JSON"), ('{"sizes": 8}', "did you mean size")):
+        file.write_text(text)
+        assert main(["paint", "--values", str(file)]) == 2
+        assert said in capsys.readouterr().err
+    assert main(["paint", "--values", str(tmp_path / "none.json")]) == 2
+    assert "cannot be read" in capsys.readouterr().err

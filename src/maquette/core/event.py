@@ -63,6 +63,15 @@ class Made(Event):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ready(Event):
+    """Somebody listens: where, and what lets in."""
+
+    name: ClassVar[str] = "ready"
+    url: str
+    token: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Table(Event):
     """Facts in rows, for people to read; the result holds the same facts for programs."""
 

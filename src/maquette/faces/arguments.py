@@ -14,6 +14,7 @@ COMMON = {
     "json": "print one JSON event a line on standard output",
     "quiet": "say nothing but warnings and errors",
     "home": "the workspace folder (else MAQUETTE_HOME, else a folder in your user data)",
+    "values": "a JSON file with values by name, as the studio's API takes them; what is typed goes before",
     "help": "say what the verb does and what it takes",
 }
 """Options of every verb."""
@@ -29,7 +30,13 @@ class Command:
     json: bool = False
     quiet: bool = False
     home: str | None = None
+    file: str | None = None
+    """A JSON file with further values."""
     help: bool = False
+
+    def all_values(self) -> dict[str, Any]:
+        """What the file says and what was typed; where both say something, what was typed."""
+        return {**(_from_file(self.file) if self.file else {}), **self.values}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -45,7 +52,7 @@ def verb_of(words: list[str]) -> tuple[str | None, list[str]]:
     """The verb among the words, and the words around it. Options of every verb may stand before it."""
     position = 0
     while position < len(words) and words[position].startswith("-"):
-        position += 2 if words[position] == "--home" else 1
+        position += 2 if words[position] in ("--home", "--values") else 1
     if position >= len(words):
         return None, words
     return words[position], words[:position] + words[position + 1 :]
@@ -66,7 +73,7 @@ def parse(operation: Operation, words: list[str]) -> Command:
         parser.add_argument(name, dest=_DIAL + name.removeprefix("--"), default=argparse.SUPPRESS)
         known.add(name)
     given = vars(parser.parse_intermixed_args(words))
-    common = {name: given.pop(name) for name in list(given) if name in COMMON}
+    common = {name: given.pop(name) for name in list(given) if name in _COMMON}
     values = {name.removeprefix(_DIAL): value for name, value in given.items() if value not in (None, [])}
     return Command(verb=operation.name, values=_split(settings, values), **common)
 
@@ -81,6 +88,7 @@ def parse_common(words: list[str]) -> Command:
 
 
 _DIAL = "dial "
+_COMMON = {"file", *COMMON} - {"values"}
 
 
 def _add_common(parser: _Parser) -> None:
@@ -88,6 +96,7 @@ def _add_common(parser: _Parser) -> None:
         parser.add_argument(f"--{name}", action="store_true", default=argparse.SUPPRESS)
     parser.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS)
     parser.add_argument("--home", default=argparse.SUPPRESS)
+    parser.add_argument("--values", dest="file", default=argparse.SUPPRESS)
 
 
 def _add(parser: _Parser, setting: Described) -> None:
@@ -132,3 +141,16 @@ def _is_number(word: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def _from_file(file: str) -> dict[str, Any]:
+    from pathlib import Path
+
+    from maquette.store.disk import read_object
+
+    try:
+        return read_object(Path(file).expanduser())
+    except OSError as error:
+        raise UsageError(f"the values cannot be read ({(error.strerror or str(error)).lower()})", where=file) from None
+    except ValueError as error:
+        raise UsageError(f"the values cannot be read: {error}", where=file, do="give a JSON object") from None

@@ -7,7 +7,6 @@ could not be done; 2: the arguments are wrong; 130 and 143: stopped from outside
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import signal
 import sys
@@ -19,7 +18,7 @@ from typing import Any
 
 from maquette.core.errors import MaquetteError, UsageError, nearest
 from maquette.core.event import to_line
-from maquette.faces import arguments
+from maquette.faces import arguments, trouble
 from maquette.faces.arguments import Command
 
 STOPPED, TERMINATED = 130, 143
@@ -66,7 +65,8 @@ def _guarded(words: list[str]) -> int:
         return STOPPED
     except Exception as error:
         _debug()
-        _fail(_circumstance(error) or _fault(error, words), as_json)
+        said = trouble.circumstance(error) or trouble.fault(error, f"maquette {' '.join(words)}", _fault_folders(words))
+        _fail(said, as_json)
         return 1
 
 
@@ -108,7 +108,7 @@ def _work(operation: Any, command: Command) -> int:
     """Do the verb's work and show its events."""
     from maquette.faces.progress import people
 
-    request = operation.read(command.values)
+    request = operation.read(command.all_values())
     from maquette.store.workspace import Workspace
 
     display = people(sys.stderr, sys.stdout, quiet=command.quiet, tables=not command.json)
@@ -159,57 +159,13 @@ def _debug() -> None:
         traceback.print_exc()
 
 
-_CIRCUMSTANCES = {
-    errno.ENOSPC: "the disk is full; free some space and run the same command again",
-    errno.EDQUOT: "your share of the disk is used up; free some space and run the same command again",
-    errno.EACCES: "permission denied; choose another place or change the permissions",
-    errno.EPERM: "permission denied; choose another place or change the permissions",
-    errno.EROFS: "the disk can only be read; choose another place",
-    errno.EIO: "the disk failed to read or write; check it, and copy what matters elsewhere",
-    errno.ENAMETOOLONG: "the name is too long; choose a shorter one",
-    errno.ENOENT: "there is no such file or folder; check the path",
-    errno.ENOTDIR: "a part of the path is no folder; check the path",
-    errno.EISDIR: "this is a folder, not a file; check the path",
-    errno.EMFILE: "too many files are open; close other programs or raise the limit (ulimit -n)",
-}
-
-
-def _circumstance(error: Exception) -> str | None:
-    """The sentence for what no program can help: disks, permissions, memory."""
-    if isinstance(error, MemoryError):
-        return "the memory of this machine is used up; choose a smaller size, batch or scale."
-    if isinstance(error, OSError) and error.errno in _CIRCUMSTANCES:
-        where = error.filename2 or error.filename
-        text = _CIRCUMSTANCES[error.errno]
-        return (f"{os.fsdecode(where)}: {text}" if isinstance(where, (str, bytes)) else text) + "."
-    return None
-
-
-def _fault(error: Exception, words: list[str]) -> str:
-    """The sentence for what is our own fault, and where its trace was written."""
-    import tempfile
-    import time
-
-    trace = f"maquette {' '.join(words)}\n\n{''.join(traceback.format_exception(error))}"
-    name = f"fault-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}.txt"
-    for folder in _fault_folders(words, tempfile.gettempdir()):
-        with contextlib.suppress(OSError):
-            os.makedirs(folder, exist_ok=True)
-            path = os.path.join(folder, name)
-            with open(path, "w", encoding="utf-8", errors="backslashreplace") as stream:
-                stream.write(trace)
-            return f"this is a fault in Maquette ({type(error).__name__}); what happened was written to {path}."
-    return f"this is a fault in Maquette ({type(error).__name__}: {error}); see it whole with MAQUETTE_DEBUG=1."
-
-
-def _fault_folders(words: list[str], temporary: str) -> Iterator[str]:
-    """Where a trace may be written: the workspace, else the folder for temporary files."""
+def _fault_folders(words: list[str]) -> Iterator[str]:
+    """Where a trace is written: the workspace."""
     from maquette.store.workspace import Workspace
 
     home = words[words.index("--home") + 1] if "--home" in words[:-1] else None
     with contextlib.suppress(Exception):  # the fault may be the workspace's own
         yield os.path.join(Workspace(home).home, "faults")
-    yield temporary
 
 
 @contextlib.contextmanager

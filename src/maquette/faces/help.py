@@ -76,7 +76,8 @@ def word(setting: Described) -> str:
 
 def common() -> list[tuple[str, str]]:
     """The options of every verb, in words."""
-    return [(f"--{name}" + (" FOLDER" if name == "home" else ""), text) for name, text in COMMON.items()]
+    forms = {"home": " FOLDER", "values": " FILE"}
+    return [(f"--{name}{forms.get(name, '')}", text) for name, text in COMMON.items()]
 
 
 def _families(settings: Sequence[Described], chosen: str | None) -> list[str]:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import Any, TextIO
 
-from maquette.core.event import Event, Made, Note, Progress, Result, Table, Warning
+from maquette.core.event import Event, Made, Note, Progress, Ready, Result, Table, Warning
 
 EVERY = 5.0
 """Seconds between two progress lines where there is no terminal."""
@@ -65,6 +65,9 @@ class People:
             self.say(f"warning: {event.text}")
         elif isinstance(event, Table):
             self._table(event)
+        elif isinstance(event, Ready):
+            self.say(f"The studio is open. Go to: {event.url}?token={event.token}")
+            self.say("Ctrl-C closes it; what is in work goes on.")
         elif self.quiet:
             return
         elif isinstance(event, Progress):

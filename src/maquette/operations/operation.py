@@ -32,7 +32,7 @@ JOURNEY: Mapping[str, tuple[str, ...]] = {
     "Models": ("train", "pause", "evaluate", "compare", "export"),
     "Images": ("sample", "complete", "refine", "palette", "cube", "edit", "use", "verify", "replay"),
     "Tokens": ("encode", "decode", "score"),
-    "Workspace": ("list", "card", "keys"),
+    "Workspace": ("list", "card", "delete", "keys"),
 }
 """The order in which help and documents show the verbs; verbs that are not named here come last, under "More"."""
 

@@ -121,6 +121,16 @@ class Index:
             ]
         )
 
+    def forget(self, paths: Iterable[str | os.PathLike[str]]) -> None:
+        """No longer know these: they were deleted."""
+        places = [(os.fsencode(_path_of(path)),) for path in paths]
+
+        def work(connection: sqlite3.Connection) -> None:
+            with _writing(connection):
+                connection.executemany("DELETE FROM entries WHERE path = ?", places)
+
+        self._do(work, lambda: None)
+
     def list(self, kind: str | None = None) -> Sequence[Entry]:
         """All entries, or those of one kind, the newest first; what is gone is marked as missing."""
         if kind is not None and kind not in KINDS:

@@ -1,0 +1,75 @@
+"""What all routes of one server share."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from maquette.faces.http.catalogue import Catalogue
+from maquette.faces.http.hub import Hub
+from maquette.faces.http.jobs import Jobs
+from maquette.faces.http.looks import Looks
+from maquette.faces.http.metrics import Metrics
+from maquette.faces.http.page import Page
+from maquette.faces.http.values import Reader
+
+if TYPE_CHECKING:
+    from maquette.engine.warm import Warm
+    from maquette.store.workspace import Workspace
+
+
+@dataclass
+class Studio:
+    """One open studio."""
+
+    workspace: Workspace
+    paths: bool
+    """Whether requests may name paths of this machine."""
+    queue: int
+    catalogue: Catalogue
+    reader: Reader
+    hub: Hub
+    jobs: Jobs
+    looks: Looks
+    page: Page
+    metrics: Metrics = field(default_factory=Metrics)
+    boot: str = field(default_factory=lambda: secrets.token_hex(8))
+    began: float = field(default_factory=time.time)
+    _warm: Warm | None = None
+    _waking: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @classmethod
+    def open(cls, workspace: Workspace, *, paths: bool, queue: int, at_once: int) -> Studio:
+        """Everything of a workspace, before anybody is let in."""
+        catalogue, hub = Catalogue(workspace), Hub()
+        return cls(
+            workspace=workspace, paths=paths, queue=queue, catalogue=catalogue,
+            reader=Reader(catalogue, paths=paths), hub=hub,
+            jobs=Jobs(workspace, hub, queue=queue, at_once=at_once), looks=Looks(), page=Page.read(),
+        )  # fmt: skip
+
+    @property
+    def warm(self) -> Warm:
+        """The models that are kept ready. Loads torch."""
+        if self._warm is None:
+            from maquette.engine.warm import Warm
+
+            self._warm = Warm(waiting=self.queue)
+        return self._warm
+
+    async def waked(self) -> Warm:
+        """The same without holding up the loop while torch is loaded."""
+        if self._warm is None:
+            async with self._waking:
+                await asyncio.to_thread(lambda: self.warm)
+        return self.warm
+
+    def close(self) -> None:
+        """Let go of threads and processes; jobs go on."""
+        if self._warm is not None:
+            self._warm.close()
+        self.looks.close()
+        self.jobs.leave()
