@@ -119,5 +119,6 @@ class Direct:
 
 
 def tree(home):
-    """Every file below a folder and what it holds."""
-    return {str(path): path.read_bytes() if path.is_file() else None for path in sorted(Path(home).rglob("*"))}
+    """Every file below a folder and what it holds, but for the index, which is made anew when it is asked."""
+    paths = [path for path in sorted(Path(home).rglob("*")) if not path.name.startswith(("index.sqlite", ".index"))]
+    return {str(path): path.read_bytes() if path.is_file() else None for path in paths}

@@ -9,16 +9,23 @@ import contextlib
 import hashlib
 import os
 import re
+import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import UsageError, nearest
 from maquette.faces.http.endpoint import missing
 from maquette.store.index import Entry
 from maquette.store.workspace import Workspace
 
+if TYPE_CHECKING:
+    from maquette.data.dataset import Dataset
+
+OPEN = 8
+"""Datasets that are kept open."""
 FRESH = 0.5
 """Seconds for which a list is believed; whoever changes something says so at once."""
 _BATCH = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -33,6 +40,8 @@ class Catalogue:
         self.workspace = workspace
         self.uploads = workspace.home / "uploads"
         self._known: dict[str, tuple[float, dict[str, Entry]]] = {}
+        self._datasets: OrderedDict[Path, tuple[int, Dataset]] = OrderedDict()
+        self._lock = threading.RLock()
 
     def changed(self) -> None:
         """Something was made or removed."""
@@ -66,6 +75,21 @@ class Catalogue:
             return entries[name]
         there = [word for word, entry in entries.items() if not entry.missing]
         raise UsageError(f"there is no {kind} {name[:100]!r}", do=nearest(name[:100], there, "the list of the studio"))
+
+    @contextlib.contextmanager
+    def dataset(self, name: str) -> Iterator[Dataset]:
+        """The dataset of that id, kept open; one thread at a time reads datasets, since they share their files."""
+        from maquette.data.dataset import Dataset
+
+        path = self.find("dataset", name).path
+        with self._lock:
+            changed = _changed(path / "dataset.json")
+            if self._datasets.get(path, (0,))[0] != changed or not changed:
+                self._datasets[path] = (changed, Dataset.open(path))
+            self._datasets.move_to_end(path)
+            while len(self._datasets) > OPEN:
+                self._datasets.popitem(last=False)
+            yield self._datasets[path][1]
 
     # References
 
@@ -107,21 +131,28 @@ class Catalogue:
         """An image of a dataset as a file, for verbs that take files."""
         from maquette.core.files import write_bytes
         from maquette.core.image import encode
-        from maquette.data.dataset import Dataset
 
         dataset, _, index = name.rpartition("/")
-        data = Dataset.open(self.named("dataset", dataset).path)
-        if not index.isdigit() or len(index) > 12 or int(index) >= len(data):
-            raise UsageError(f"the dataset {dataset[:100]!r} has no item {index[:12]!r}")
-        path = self.workspace.home / "cache" / "items" / f"{data.digest[:16]}-{int(index)}.png"
-        if not path.exists():
-            write_bytes(path, encode(data.images([int(index)])[0]))
+        self.named("dataset", dataset)
+        with self.dataset(dataset) as data:
+            if not (index.isascii() and index.isdigit()) or len(index) > 12 or int(index) >= len(data):
+                raise UsageError(f"the dataset {dataset[:100]!r} has no item {index[:12]!r}")
+            path = self.workspace.home / "cache" / "items" / f"{data.digest[:16]}-{int(index)}.png"
+            if not path.exists():
+                write_bytes(path, encode(data.images([int(index)])[0]))
         return path
 
 
 def image_id(path: str | os.PathLike[str]) -> str:
     """The id of an image: a digest of where it lies."""
     return _mark(Path(os.path.abspath(path)), 8)
+
+
+def _changed(path: Path) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _mark(path: Path, size: int) -> str:

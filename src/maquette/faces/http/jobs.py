@@ -154,7 +154,10 @@ class Jobs:
         while True:
             await asyncio.sleep(LOOK)
             for job in [job for job in self.all.values() if job.state == "running"]:
-                self._look(job)
+                try:
+                    self._look(job)
+                except Exception as error:
+                    trouble.fault(error, f"watching {job.verb}", [os.fspath(self.workspace.home / "faults")])
 
     def leave(self) -> None:
         """The server ends; what works goes on without it."""
@@ -258,7 +261,10 @@ class Jobs:
         now = time.monotonic()
         if now >= at:
             self._told[job.id] = now
-            self.hub.tell("job", self.describe(job, True))
+            try:
+                self.hub.tell("job", self.describe(job, True))
+            except Exception as error:  # one job that cannot be told of must not end the watching of all
+                trouble.fault(error, f"telling of {job.verb}", [os.fspath(self.workspace.home / "faults")])
             self.hub.wake(job.id)
 
 

@@ -87,7 +87,12 @@ def _facts(entry_id: str, entry: Entry) -> dict[str, Any]:
 def images(studio: Studio, call: Call) -> Any:
     """With how many there are of each run, label, recipe, folder and day."""
     asked = call.query
-    there = [_facts(name, one) for name, one in studio.catalogue.all("image").items() if not one.missing]
+    runs = studio.workspace.runs  # sheets of trainings lie there, which an index made anew takes for images
+    there = [
+        _facts(name, one)
+        for name, one in studio.catalogue.all("image").items()
+        if not one.missing and not one.path.is_relative_to(runs)
+    ]
     letters = (asked["find"] or "").casefold()
     chosen = [
         one for one in there

@@ -61,28 +61,21 @@ def datasets(studio: Studio, call: Call) -> Any:
     return [_dataset(studio, entry) for entry in studio.catalogue.all("dataset").values()]
 
 
-def _opened(studio: Studio, call: Call) -> Dataset:
-    from maquette.data.dataset import Dataset
-
-    return Dataset.open(studio.catalogue.find("dataset", call.path["id"]).path)
-
-
 @endpoint("GET", "/api/datasets/{id}", "One dataset: its form, its labels, what was set aside, what the audit found")
 def dataset(studio: Studio, call: Call) -> Any:
     """All that the page shows of it."""
     from maquette.data.edition import history, number
 
     entry = studio.catalogue.find("dataset", call.path["id"])
-    data = _opened(studio, call)
-    aside = data.set_aside()
-    findings = _findings(data)
-    return {
-        **_dataset(studio, entry), "images": len(data), "width": data.spec.width, "height": data.spec.height,
-        "mode": data.spec.mode, "digest": data.digest, "in_use": data.in_use, "held_out": len(data.indices("held-out")),
-        "aside": len(data) - data.in_use, "edition": number(data), "editions": history(data),
-        "conditions": [_condition(data, one) for one in data.spec.conditions], "set_aside": aside[:1000],
-        "set_aside_total": len(aside), **findings,
-    }  # fmt: skip
+    with studio.catalogue.dataset(call.path["id"]) as data:
+        aside = data.set_aside()
+        return {
+            **_dataset(studio, entry), "images": len(data), "width": data.spec.width, "height": data.spec.height,
+            "mode": data.spec.mode, "digest": data.digest, "in_use": data.in_use,
+            "held_out": len(data.indices("held-out")), "aside": len(data) - data.in_use, "edition": number(data),
+            "editions": history(data), "conditions": [_condition(data, one) for one in data.spec.conditions],
+            "set_aside": aside[:1000], "set_aside_total": len(aside), **_findings(data),
+        }  # fmt: skip
 
 
 def _condition(data: Dataset, one: Any) -> dict[str, Any]:
@@ -135,12 +128,15 @@ _ITEMS = {
 @endpoint("GET", "/api/datasets/{id}/items", "Images of a dataset, page by page", query=_ITEMS)
 def items(studio: Studio, call: Call) -> Any:
     """In their order; `path` is what the verbs label and remove take."""
+    with studio.catalogue.dataset(call.path["id"]) as data:
+        return _page(data, call.query)
+
+
+def _page(data: Dataset, asked: Mapping[str, Any]) -> dict[str, Any]:
     import numpy as np
 
-    data = _opened(studio, call)
     part = _part(data)
     chosen = np.arange(len(data))
-    asked = call.query
     if asked["part"]:
         wanted = part != 2 if asked["part"] == "used" else part == _PARTS.index(asked["part"])
         chosen = chosen[wanted]
@@ -191,11 +187,11 @@ def _item(data: Dataset, index: int, at: int, rows: Mapping[str, NDArray[Any]], 
           samples={"index": "0"})  # fmt: skip
 def item_png(studio: Studio, call: Call) -> Any:
     """As the model sees it."""
-    data = _opened(studio, call)
     word = call.path["index"]
-    if not (word.isascii() and word.isdigit() and len(word) < 12) or int(word) >= len(data):
-        raise missing(f"image {word[:12]!r} in this dataset")
-    image = data.images([int(word)])[0]
+    with studio.catalogue.dataset(call.path["id"]) as data:
+        if not (word.isascii() and word.isdigit() and len(word) < 12) or int(word) >= len(data):
+            raise missing(f"image {word[:12]!r} in this dataset")
+        image = data.images([int(word)])[0]
     return Response(png(scaled(image, call.query["width"])), media_type="image/png", headers=_KEEP)
 
 

@@ -31,7 +31,7 @@ RUNS = frozenset({"run", "model", "on", "from_"})
 RECIPES = frozenset({"with_", "recipe", "refine"})
 REFUSED = frozenset({"studio"})
 """Verbs that a request cannot do: a server starts no servers."""
-_HIDDEN = re.compile(r"[\x00-\x1f\x7f]")
+_HIDDEN = re.compile(r'[\x00-\x1f\x7f<>:"|?*]')
 
 
 def role(operation: Operation, setting: Described) -> Role:

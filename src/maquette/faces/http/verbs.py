@@ -124,7 +124,9 @@ def described(studio: Studio, job: Job, brief: bool) -> dict[str, Any]:
         path = Path(job.run)
         facts["run"] = path.name if path.parent == studio.workspace.runs else job.run
     result = job.result or {}
-    paths = [path for path in result.get("images", ()) if isinstance(path, str)][: 24 if brief else MOST_IMAGES]
+    made = result.get("images")
+    paths = [path for path in made if isinstance(path, str)] if isinstance(made, list) else []
+    paths = paths[: 24 if brief else MOST_IMAGES]
     facts["images"] = [image_id(path) for path in paths]
     report = result.get("report")
     facts["report"] = Path(report).name if isinstance(report, str) else None
