@@ -95,12 +95,13 @@ def test_what_cannot_be_answered_is_refused():
     """One label only, or a label with four images, on either side."""
     few, enough = scans(20, 4), scans(20, 20)
     with pytest.raises(DataError, match="'spot' has 4 images to learn from"):
-        check(few, enough, LABEL)
+        check(few, enough, LABEL.classes)
     with pytest.raises(DataError, match="'spot' has 4 images held out"):
-        check(enough, few, LABEL)
-    single = ConditionSpec(name="finding", kind="label", classes=("clear",))
+        check(enough, few, LABEL.classes)
     with pytest.raises(DataError, match="one label only"):
-        check(enough, enough, single)
+        check(enough, enough, ("clear",))
+    with pytest.raises(DataError, match="no label"):
+        check(enough, enough, ())
 
 
 def test_how_much_is_seen_follows_the_time():

@@ -20,7 +20,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from maquette.core.condition import ConditionSpec
 from maquette.core.errors import DataError
 from maquette.core.noise import uniform
 from maquette.core.spec import DataSpec
@@ -164,16 +163,20 @@ def learner_of(data: Dataset, name: str, seen: int, **changes: Any) -> Learner:
     return Learner(spec, seen, changes=changes)
 
 
-def check(real: Labelled, test: Labelled, label: ConditionSpec) -> None:
+def check(real: Labelled, test: Labelled, classes: Sequence[str]) -> None:
     """Refuse what no trial can answer, with a sentence that says what is missing."""
-    if len(label.classes) < 2:
-        only = f"{label.classes[0]!r}" if label.classes else "none"
+    if not classes:
+        raise DataError(
+            "the images have no label, so there is nothing to tell apart", do="put them into one folder a label"
+        )
+    if len(classes) < 2:
+        only = f"{classes[0]!r}"
         raise DataError(
             f"there is one label only ({only}), and telling labels apart needs two or more",
             do="put the images into one folder a label",
         )
     for part, what in ((real, "to learn from"), (test, "held out")):
-        for number, name in enumerate(label.classes):
+        for number, name in enumerate(classes):
             if (count := len(part.of(number))) < FEWEST:
                 raise DataError(
                     f"the label {name!r} has {count} image{'' if count == 1 else 's'} {what}, and fewer than {FEWEST} "
@@ -234,7 +237,7 @@ def trial(
 ) -> Generator[Gone, None, Verdict]:
     """Teach one classifier a seed and way, and test it."""
     label = learner.spec.conditions[0]
-    check(real, test, label)
+    check(real, test, label.classes)
     total = len(seeds) * len(ways)
     scores: list[Score] = []
     for seed in seeds:
