@@ -28,6 +28,7 @@ from maquette.families import REGISTRY
 from maquette.families.family import Samples
 from maquette.nn.pixels import condition_tensors
 from maquette.store.run import Run
+from tests.engine.groups import play
 
 NAMES = REGISTRY.names()
 SAMPLERS = [name for name in NAMES if issubclass(REGISTRY.get(name), Samples)]
@@ -112,11 +113,11 @@ def make_family(name, spec, scale="nano", seed=0):
     return build(name, dataclasses.replace(kind.variant(scale, spec), batch=BATCH), spec, parts, seed)
 
 
-def make_trainer(name, dataset, way=("float32", "contiguous"), spec=None, seed=0):
+def make_trainer(name, dataset, way=("float32", "contiguous"), spec=None, seed=0, batch=BATCH):
     """A trainer of a new family of the dataset's form."""
     spec = spec or dataset.spec
     names = [condition.name for condition in spec.conditions]
-    plan = Plan(batch=BATCH, seed=seed, precision=way[0], layout=way[1])
+    plan = Plan(batch=batch, seed=seed, precision=way[0], layout=way[1])
     return Trainer(make_family(name, spec, seed=seed), Loader(dataset, "train", names, seed), plan)
 
 
@@ -355,3 +356,43 @@ def seams(images):
         steps = np.abs(values - np.roll(values, 1, axis=0)).reshape(len(values), -1).mean(axis=1)
         found[name] = steps[0] / steps[8::8].mean()
     return found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_processes_that_share_a_batch_compute_what_one_process_computes(name, make_dataset, world=3):
+    """The gradients of every phase and all numbers are those of the whole batch, which the processes cannot divide."""
+    dataset = make_dataset(with_conditions(name, DataSpec(height=16, width=16)))
+
+    # Made one after the other: weights begin with random numbers that threads share, and processes do not.
+    trainers = [make_trainer(name, dataset, batch=4 * world + 1) for _ in range(world + 1)]
+
+    def work(group=None):
+        trainer = trainers[-1 if group is None else group.rank]
+        trainer.group = group
+        gradients = {}
+        for phase, optimizer in trainer.optimizers.items():
+            optimizer.step = functools.partial(keep, gradients, phase, optimizer)
+        numbers = [trainer.compute(progress) for progress in progresses(trainer.family)]
+        buffers = [value.clone() for value in trainer.family.buffers() if value.is_floating_point()]
+        return gradients, numbers, buffers
+
+    def keep(gradients, phase, optimizer, rate):
+        pieces = [torch.zeros(p.numel()) if p.grad is None else p.grad.flatten() for p in optimizer.parameters]
+        gradients[phase] = torch.cat(pieces).clone()
+        optimizer.adam.zero_grad(set_to_none=True)
+
+    alone, *others = work(), *play(world, work)
+    assert alone[0].keys() == {phase.name for phase in make_family(name, dataset.spec).phases}
+    for gradients, numbers, buffers in others:
+        for phase, right in alone[0].items():
+            assert right.norm() > 0
+            assert (gradients[phase] - right).norm() <= 1e-5 * right.norm(), phase
+        for found, right in zip(numbers, alone[1], strict=True):
+            sure = {key: value for key, value in right.items() if key not in UNSUMMED}
+            assert {key: found[key] for key in sure} == pytest.approx(sure, rel=1e-4, abs=1e-5)
+        for found, right in zip(buffers, alone[2], strict=True):
+            torch.testing.assert_close(found, right, rtol=1e-5, atol=1e-6)
+
+
+UNSUMMED = {"latents", "overlap"}
+"""Numbers that are only told, and are no means over images."""

@@ -55,15 +55,6 @@ def test_a_batch_depends_on_its_position_alone(small: Dataset, position: int, co
     assert np.array_equal(whole, np.concatenate([earlier, later]))
 
 
-@given(st.integers(0, 1000), st.integers(1, 64), st.integers(1, 7))
-@settings(max_examples=30, deadline=None)
-def test_ranks_share_a_batch(small: Dataset, position: int, count: int, world: int) -> None:
-    """The ranks' shares, one after the other, are the batch of one process."""
-    whole = Loader(small, "train", seed=1).batch(position, count)[0]
-    shares = [Loader(small, "train", seed=1, rank=r, world=world).batch(position, count)[0] for r in range(world)]
-    assert np.array_equal(np.concatenate(shares), whole)
-
-
 def test_parts_and_seeds(small: Dataset) -> None:
     """The held-out part is separate, and another seed is another order."""
     held = Loader(small, "held-out").batch(0, 4)[0]

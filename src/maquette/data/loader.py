@@ -54,11 +54,8 @@ class Loader:
         seed: int = 0,
         *,
         balance: str = "",
-        rank: int = 0,
-        world: int = 1,
     ) -> None:
         self.dataset, self.part, self.names, self.seed = dataset, part, tuple(names), seed
-        self._rank, self._world = rank, world
         self._items = dataset.indices(part).astype(np.uint32 if len(dataset) < 2**32 else np.int64)
         if not len(self._items):
             raise DataError(f"the dataset has no images in its part {part!r}", where=dataset.path)
@@ -74,7 +71,7 @@ class Loader:
         return len(self._items)
 
     def indices(self, position: int, count: int) -> NDArray[np.int64]:
-        """Which items of the dataset stand at `position` (images since the start) and after it, for all ranks."""
+        """Which items of the dataset stand at `position` (images since the start) and after it."""
         chosen = np.empty(count, np.int64)
         filled = 0
         while filled < count:
@@ -85,12 +82,8 @@ class Loader:
         return chosen
 
     def batch(self, position: int, count: int) -> tuple[NDArray[Any], dict[str, NDArray[Any]]]:
-        """This rank's share of the `count` images from `position` on (all of them when there is one rank).
-
-        The shares of all ranks, one after the other, are the batch of a single process.
-        """
-        share = slice(self._rank * count // self._world, (self._rank + 1) * count // self._world)
-        chosen = self.indices(position, count)[share]
+        """The `count` images from `position` on, and their conditions."""
+        chosen = self.indices(position, count)
         return self.dataset.images(chosen), self.dataset.conditions(chosen, self.names)
 
     def _order(self, epoch: int) -> NDArray[Any]:

@@ -183,10 +183,21 @@ def _wait(device: str) -> None:
 
 
 def remembered(
-    file: Path, make: Callable[[], Family], name: str, loader: Loader, plan: Plan, seconds: float | None
+    file: Path,
+    make: Callable[[], Family],
+    name: str,
+    loader: Loader,
+    plan: Plan,
+    seconds: float | None,
+    processes: int = 1,
 ) -> tuple[Choice, bool]:
-    """As `probe`, but asks only once per machine, model and batch: (choice, whether it was known)."""
+    """As `probe`, but asks only once per machine, model and batch: (choice, whether it was known).
+
+    Of several processes one measures its share of a batch, and they are taken to be as fast as that together.
+    """
     family = make()
+    if processes > 1:
+        plan, seconds = dataclasses.replace(plan, batch=-(-plan.batch // processes)), None
     key = json_digest(
         {
             "machine": [platform.platform(), _processor(), plan.device, plan.threads, torch.__version__],
@@ -194,6 +205,7 @@ def remembered(
             "config": to_json(family.config),
             "spec": family.spec.to_json(),
             "long": seconds is not None and seconds >= COMPILE_FROM,
+            "processes": processes,
         }
     )
     known = _read(file)
@@ -202,6 +214,7 @@ def remembered(
             return from_json(Choice, known[key], what="a remembered choice"), True
     busy = is_busy()
     choice = probe(make, loader, plan, seconds)
+    choice = dataclasses.replace(choice, rate=processes * choice.rate, plain=processes * choice.plain)
     if not busy:  # what is fastest beside other work may be slow without it
         write_json(file, {**_read(file), key: to_json(choice)})
     return choice, False
@@ -248,6 +261,7 @@ def choose_scale(
     loader: Loader,
     plan: Plan,
     seconds: float | None,
+    processes: int = 1,
 ) -> Scale:
     """The largest scale that will see as many images as it needs to be worth its cost."""
     kind = REGISTRY.get(name)
@@ -261,7 +275,8 @@ def choose_scale(
             if rate is not None and rate * seconds < appetite:  # a larger one is slower than the last one measured
                 break
             config = default_config(name, scale, spec, changes)
-            rate = _quick_rate(partial(make, config), loader, dataclasses.replace(plan, batch=config.batch))
+            share = dataclasses.replace(plan, batch=-(-config.batch // processes))
+            rate = processes * _quick_rate(partial(make, config), loader, share)
             images = rate * seconds
         if images < appetite:
             break

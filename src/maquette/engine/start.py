@@ -17,6 +17,8 @@ from maquette.core.settings import to_json
 from maquette.core.spec import SCALES, DataSpec, Tile
 from maquette.data.dataset import Dataset
 from maquette.data.loader import Loader
+from maquette.engine.distributed import Team
+from maquette.engine.follow import lead
 from maquette.engine.load import build, default_config, load, rebuild_within, recipe
 from maquette.engine.plan import Plan, best_device, check_device, read_plan
 from maquette.engine.probe import choose_scale, is_busy, remembered
@@ -72,11 +74,12 @@ class Session:
         return load(self.run, device=self.trainer.plan.device)
 
 
-def start(dataset: Dataset, to: Path, wish: Wish, *, probes: Path) -> Session:
-    """Open the run if it is there and the same was asked for, else create it."""
-    if Run.exists(to):
-        return _go_on(Run.open(to), dataset, wish)
-    return _begin(dataset, to, wish, probes)
+def start(dataset: Dataset, to: Path, wish: Wish, *, probes: Path, team: Team | None = None) -> Session:
+    """Open the run if it is there and the same was asked for, else create it; the team is to compute it together."""
+    session = _go_on(Run.open(to), dataset, wish, team) if Run.exists(to) else _begin(dataset, to, wish, probes, team)
+    if team is not None:
+        lead(team, session.trainer, {key: session.run.facts[key] for key in ("recipe", "wish")})
+    return session
 
 
 def given_conditions(dataset: Dataset, wish: Wish) -> tuple[tuple[ConditionSpec, ...], list[str]]:
@@ -106,7 +109,7 @@ def given_conditions(dataset: Dataset, wish: Wish) -> tuple[tuple[ConditionSpec,
     return tuple(chosen), told
 
 
-def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
+def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path, team: Team | None) -> Session:
     if wish.seconds is None and wish.images is None:
         raise UsageError("training needs an end", do="give --time, such as 10m, or --images, such as 200k")
     if wish.seconds is not None and wish.images is not None:
@@ -122,7 +125,8 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
         what = "there is only 1 image to learn from" if loader.known == 1 else few
         raise UsageError(what, where=dataset.path, do=f"the family {wish.family} needs {least} or more: add images")
     device = best_device() if wish.device == "auto" else check_device(wish.device)
-    plan = Plan(images=wish.images or 1, seed=wish.seed, device=device, threads=torch.get_num_threads())
+    processes = 1 if team is None else team.world
+    plan = Plan(images=wish.images or 1, seed=wish.seed, device=device, threads=threads_each(processes))
     parts, part_recipes = _parts(wish, spec)
 
     def make(config: Any) -> Family:
@@ -133,11 +137,12 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
         raise UsageError(f"there is no scale {wish.scale!r}", do=nearest(wish.scale, [*SCALES, "auto"]))
     changes = {**_settings_on_a_run(wish), **wish.changes}
     scale = next((s for s in SCALES if s == wish.scale), None) or choose_scale(
-        wish.family, spec, changes, make, loader, plan, wish.seconds
+        wish.family, spec, changes, make, loader, plan, wish.seconds, processes
     )
     config = default_config(wish.family, scale, spec, changes)
+    _check_share(config.batch, processes)
     plan = dataclasses.replace(plan, batch=config.batch)
-    choice, known = remembered(probes, lambda: make(config), wish.family, loader, plan, wish.seconds)
+    choice, known = remembered(probes, lambda: make(config), wish.family, loader, plan, wish.seconds, processes)
     images = wish.images or max(1, round(choice.rate * (wish.seconds or 0)))
     plan = dataclasses.replace(
         plan, images=-(-images // plan.batch) * plan.batch, seconds=wish.seconds, precision=choice.precision,
@@ -150,7 +155,7 @@ def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path) -> Session:
     facts = {
         "maquette": "run", "wish": _wish_facts(wish, dataset), "family": wish.family, "scale": scale,
         "dataset": dataset_facts(dataset), "recipe": {**recipe(wish.family, family), "parts": part_recipes},
-        "plan": to_json(plan), "choice": to_json(choice),
+        "plan": to_json(plan), "choice": to_json(choice), "processes": processes,
     }  # fmt: skip
     trainer = Trainer(family, loader, plan)
     return Session(Run.create(to, facts), trainer, wish.family, told)
@@ -244,7 +249,20 @@ def _wish_facts(wish: Wish, dataset: Dataset) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _go_on(run: Run, dataset: Dataset, wish: Wish) -> Session:
+def _check_share(batch: int, processes: int) -> None:
+    if batch < processes:
+        raise UsageError(
+            f"a batch of {batch} images gives nothing to do to some of {processes} processes",
+            do=f"ask for at most {batch} processes, or for larger batches with --set batch={processes}",
+        )
+
+
+def threads_each(processes: int) -> int:
+    """How many threads each of so many processes of this machine has."""
+    return max(1, torch.get_num_threads() // processes)
+
+
+def _go_on(run: Run, dataset: Dataset, wish: Wish, team: Team | None) -> Session:
     asked, begun = _wish_facts(wish, dataset), run.facts.get("wish")
     if not isinstance(begun, Mapping):
         raise RunError("run.json does not say what the run was asked for", where=run.path, do="train in a new folder")
@@ -266,14 +284,36 @@ def _go_on(run: Run, dataset: Dataset, wish: Wish) -> Session:
                 where=run.path, do="give the same arguments to go on, or another name with --to",
             )  # fmt: skip
     check_device(plan.device)
-    family = rebuild_within(run.facts.get("recipe"), run.path)
     told: list[str] = []
+    plan = _among(run, plan, 1 if team is None else team.world, told)
+    family = rebuild_within(run.facts.get("recipe"), run.path)
     if not run.checkpoints():  # killed before the first: begin as it began
         family = build(wish.family, family.config, family.spec, _parts(wish, family.spec)[0], wish.seed)
         family = _begin_with(family, wish, told)
     names = [condition.name for condition in family.spec.conditions]
     loader = Loader(dataset, "train", names, plan.seed, balance=wish.balance or "")
     return Session(run, Trainer(family, loader, plan), wish.family, told)
+
+
+def _among(run: Run, plan: Plan, processes: int, told: list[str]) -> Plan:
+    """The plan for so many processes, which may be others than the run had before."""
+    _check_share(plan.batch, processes)
+    before = processes_of(run)
+    if processes != before:
+        told.append(
+            f"going on with {processes} process{'es' if processes > 1 else ''} after {before}: the batches are the "
+            "same, and sums are rounded otherwise"
+        )
+        plan = dataclasses.replace(plan, threads=threads_each(processes), compiled=False)
+        with run.lock():
+            run.update(processes=processes, plan=to_json(plan))
+    return plan
+
+
+def processes_of(run: Run) -> int:
+    """How many processes computed the run last."""
+    known = run.facts.get("processes", 1)
+    return known if type(known) is int and known > 0 else 1
 
 
 def _spoken(key: str, value: Any) -> str:

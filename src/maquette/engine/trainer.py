@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from maquette.core.errors import RunError
 from maquette.core.spec import Batch, Phase
 from maquette.data.loader import Loader
 from maquette.engine.average import MIDDLE, Averages
+from maquette.engine.distributed import STEP, Team, share_state
 from maquette.engine.load import arrays, fill, seed_of
 from maquette.engine.optim import PhaseOptimizer
 from maquette.engine.plan import Plan
 from maquette.families.family import Family
+from maquette.nn.joint import Group, Share, bounds, together
 from maquette.nn.pixels import condition_tensors, to_tensor
 from maquette.store.shelf import State
 
@@ -38,8 +41,12 @@ def prepare(family: Family, plan: Plan) -> Family:
 class Trainer:
     """A family in training: its optimizers, averages and place in the data; saved and restored as one state."""
 
-    def __init__(self, family: Family, loader: Loader, plan: Plan) -> None:
+    def __init__(self, family: Family, loader: Loader, plan: Plan, group: Group | None = None) -> None:
         self.plan, self.loader = plan, loader
+        self.group = group
+        """The processes that compute every batch together, all with the same state; None where there is one."""
+        self.team: Team | None = None
+        """The same, where this process is the first one, whom the others follow."""
         self.family = prepare(family, plan)
         self.layout = torch.channels_last if plan.layout == "channels_last" else torch.contiguous_format
         self.averages = Averages(self.family, family.config.average)
@@ -51,33 +58,46 @@ class Trainer:
         self.sums: dict[str, float] = {}
         self.count = 0
 
-    def batches(self, position: int, count: int, passes: int = 1) -> list[Batch]:
-        """The training data from a place in its order, in one or several passes."""
-        images, encoded = self.loader.batch(position, count)
-        tensors = to_tensor(images, self.family.spec.mode)
-        conditions = condition_tensors(self.family.spec.conditions, encoded)
+    def batches(self, position: int, count: int, passes: int = 1, group: Group | None = None) -> list[Batch]:
+        """The training data from a place in its order, in one or several passes; of each the rows of this process."""
+        rank, world = (group.rank, group.world) if group is not None else (0, 1)
         size = -(-count // passes)
-        return [
-            Batch(
-                tensors[at : at + size].to(self.plan.device, memory_format=self.layout),
-                {name: value[at : at + size].to(self.plan.device) for name, value in conditions.items()},
-                self.generator,
-                known=self.loader.known,
-            )
-            for at in range(0, count, size)
-        ]
+        batches = []
+        for at in range(0, count, size):
+            start, end = bounds(min(size, count - at), rank, world)
+            images, encoded = self.loader.batch(position + at + start, end - start)
+            conditions = condition_tensors(self.family.spec.conditions, encoded)
+            tensors = to_tensor(images, self.family.spec.mode).to(self.plan.device, memory_format=self.layout)
+            on_device = {name: value.to(self.plan.device) for name, value in conditions.items()}
+            batches.append(Batch(tensors, on_device, self.generator, known=self.loader.known))
+        return batches
 
     def step(self, progress: float) -> dict[str, float]:
         """All phases that are due, once each; then the averages. Returns the numbers of this step."""
+        if self.team is None:
+            return self.compute(progress)
+        with self.team.telling(STEP, progress, self.attempt):
+            return self.compute(progress)
+
+    def compute(self, progress: float) -> dict[str, float]:
+        """A step of this process, at which all others of its group are as well."""
         numbers: dict[str, Tensor] = {}
-        batches = self.batches(self.images, self.plan.batch, self.plan.passes)
+        batches = self.batches(self.images, self.plan.batch, self.plan.passes, self.group)
+        size = -(-self.plan.batch // self.plan.passes)
         for index, phase in enumerate(self.family.phases):
             if not phase.due(self.steps, progress):
                 continue
+            found: dict[str, Tensor] = {}
             for part, batch in enumerate(batches):
                 batch.progress = progress
+                rows = min(size, self.plan.batch - part * size)
                 self.generator.manual_seed(seed_of("step", self.plan.seed, self.attempt, self.steps, index, part))
-                self.backward(phase, batch, len(batch.images) / self.plan.batch, numbers)
+                with together(None if self.group is None else Share(self.group, rows), self.generator):
+                    self.backward(phase, batch, len(batch.images) / self.plan.batch, found)
+            if self.group is not None:
+                self._add_up(self.group, self.optimizers[phase.name].parameters, found)
+            for name, value in found.items():
+                numbers[name] = numbers[name] + value if name in numbers else value
             start, end = phase.span
             share = min(1.0, max(0.0, (progress - start) / (end - start)))
             self.optimizers[phase.name].step(phase.optimizer.rate_at(share) * 0.5**self.attempt)
@@ -101,6 +121,27 @@ class Trainer:
             value = value.detach().float() * share
             numbers[name] = numbers[name] + value if name in numbers else value
 
+    def _add_up(self, group: Group, parameters: Sequence[nn.Parameter], numbers: dict[str, Tensor]) -> None:
+        """Make gradients and numbers those of the whole batch: one flat sum over all processes."""
+        sizes = [parameter.numel() for parameter in parameters]
+        like = parameters[0]
+        flat = torch.zeros(sum(sizes) + len(parameters) + len(numbers), device=like.device)
+        places = [  # views in the memory layout of their parameters, so that they can be gradients as they are
+            piece.as_strided(parameter.shape, parameter.stride())
+            for piece, parameter in zip(flat[: sum(sizes)].split(sizes), parameters, strict=True)
+        ]
+        have = [k for k, parameter in enumerate(parameters) if parameter.grad is not None]
+        torch._foreach_copy_([places[k] for k in have], [parameters[k].grad for k in have])  # type: ignore[misc]
+        there = flat[sum(sizes) :][: len(parameters)]
+        there[have] = 1.0
+        if numbers:
+            flat[len(flat) - len(numbers) :] = torch.stack(list(numbers.values()))
+        group.add_up(flat)
+        for parameter, place, some in zip(parameters, places, there.tolist(), strict=True):
+            parameter.grad = place if some else None  # what no process has a gradient of stays without
+        for name, value in zip(numbers, flat[len(flat) - len(numbers) :], strict=True):
+            numbers[name] = value
+
     def averaged_numbers(self) -> dict[str, float]:
         """The mean of every number since the last call."""
         mean = {name: total / self.count for name, total in self.sums.items()}
@@ -123,9 +164,15 @@ class Trainer:
         }  # fmt: skip
         return State(arrays(self.tensors()), facts)
 
-    @torch.no_grad()
     def restore(self, state: State) -> None:
-        """The inverse of `state`."""
+        """The inverse of `state`, in all processes."""
+        self.take(state)
+        if self.team is not None:
+            share_state(self.team, state)
+
+    @torch.no_grad()
+    def take(self, state: State) -> None:
+        """The inverse of `state`, in this process."""
         self._check_form(state)
 
         def part(prefix: str) -> dict[str, np.ndarray[Any, Any]]:
@@ -177,11 +224,11 @@ class Trainer:
     def model_at(self, state: State) -> Family:
         """The model as it was in another state of this run. Changes nothing of training."""
         now = self.state(0.0)
-        self.restore(state)
+        self.take(state)
         try:
             return self.model()
         finally:
-            self.restore(now)
+            self.take(now)
 
     def _settling(self, position: int, count: int) -> list[Batch]:
         self.generator.manual_seed(seed_of("settle", self.plan.seed, position))

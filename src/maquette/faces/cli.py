@@ -106,15 +106,20 @@ def _without_verb(words: list[str]) -> int:
 
 def _work(operation: Any, command: Command) -> int:
     """Do the verb's work and show its events."""
+    from maquette.core.place import place
     from maquette.faces.progress import people
 
     request = operation.read(command.all_values())
     from maquette.store.workspace import Workspace
 
+    here = place()
+    silent = here is not None and here.rank > 0  # of several processes the first one speaks
     display = people(sys.stderr, sys.stdout, quiet=command.quiet, tables=not command.json)
     # Closing the work runs its own tidying up, also when it is stopped in the middle.
     with display, contextlib.closing(operation(request, Workspace(command.home))) as events:
         for event in events:
+            if silent:
+                continue
             if command.json:
                 _print(to_line(event) + "\n")
             display.show(event)

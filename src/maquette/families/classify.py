@@ -21,6 +21,7 @@ from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale
 from maquette.families.family import Family, FamilyConfig
 from maquette.nn.descent import body
+from maquette.nn.joint import joint_mean
 from maquette.nn.views import jittered
 
 
@@ -73,9 +74,9 @@ class Classify(Family):
         last = len(self.label.classes) - 1
         counted = ((known >= 0) & (known <= last)).float()  # where the label is not known, nothing is learned
         losses = F.cross_entropy(logits, known.clamp(0, last), reduction="none", label_smoothing=config.smoothing)
-        share = counted.sum().clamp_min(1)
-        right = ((logits.argmax(1) == known).float() * counted).sum() / share
-        return Loss((losses * counted).sum() / share, {"right": right})
+        share = joint_mean(counted).clamp_min(1e-6)
+        right = ((logits.argmax(1) == known).float() * counted).mean() / share
+        return Loss((losses * counted).mean() / share, {"right": right})
 
     def describe(self, images: Tensor) -> Tensor:
         """What the image is like: N 4 * width."""

@@ -155,9 +155,12 @@ class Forecast(Family):
         """How good two clips are that are drawn of a memory (or one of each of two halves), and the clips."""
         if not drawn:
             memory, state = torch.cat([memory, memory]), None if state is None else torch.cat([state, state])
-        shape = (len(memory), self.config.chance), (len(memory), GRAIN, *memory.shape[2:])
-        noises = [torch.randn(size, generator=generator, device=memory.device) for size in shape]
-        written = self._write(memory, state, *noises)
+        shapes = (self.config.chance,), (GRAIN, *memory.shape[2:])
+        # Two for each image, which lie in the two halves.
+        noises = [
+            torch.randn(len(memory) // 2, 2, *shape, generator=generator, device=memory.device) for shape in shapes
+        ]
+        written = self._write(memory, state, *(noise.transpose(0, 1).flatten(0, 1) for noise in noises))
         one, other = written[:, : came.shape[1]].flatten(1, 2).chunk(2)
         return energy_score(one, other, came.flatten(1, 2), self.counted, self.squares), written
 

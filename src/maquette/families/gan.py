@@ -24,6 +24,7 @@ from maquette.families.family import Conditions, Family, FamilyConfig, latent
 from maquette.nn.augment import MOST, Augmentation, rolled
 from maquette.nn.conv import Convolution, Enlargement, grid
 from maquette.nn.embed import ConditionVector
+from maquette.nn.joint import rows_before
 from maquette.nn.settling import settling
 
 FEW = 500
@@ -273,10 +274,10 @@ class Gan(Family):
             total = self._mean([F.softplus(m - r) for r, m in zip(real, made, strict=True)])
         else:
             total = self._mean([F.softplus(-r) + F.softplus(m) for r, m in zip(real, made, strict=True)])
-        if wish is not None and self.config.mismatch and len(fakes) > 1:
+        if wish is not None and self.config.mismatch:
             # The neighbour's condition: an example of a real image that is not what was asked for.
-            wrong = [None if wish is None else wish.roll(1, 0) for wish in wishes]
-            differs = (wish - wish.roll(1, 0)).abs().amax(dim=1, keepdim=True) > 0
+            wrong = [None if wish is None else rows_before(wish) for wish in wishes]
+            differs = (wish - rows_before(wish)).abs().amax(dim=1, keepdim=True) > 0
             unfit = self._mean([F.softplus(score) * differs for score in scores(real_views, wrong)])
             total = total + self.config.mismatch * unfit
         if self.config.penalty != "none":

@@ -18,6 +18,7 @@ from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale
 from maquette.families.family import Family, FamilyConfig
 from maquette.nn.descent import body
+from maquette.nn.joint import joint_rows, own_rows
 from maquette.nn.views import jittered
 
 
@@ -67,10 +68,12 @@ class Likeness(Family):
             for _ in range(2)
         ]
         rows = F.normalize(self.head(self.describe(torch.cat(views))).float(), dim=1)
-        count = len(batch.images)
-        likeness = config.sharpness * rows @ rows.T
-        likeness = likeness.masked_fill(torch.eye(2 * count, dtype=torch.bool, device=rows.device), -1e9)
-        other = torch.arange(2 * count, device=rows.device).roll(count)
+        everyone = torch.cat([joint_rows(view) for view in rows.chunk(2)])
+        count = len(everyone) // 2
+        place = own_rows(torch.arange(count, device=rows.device))
+        itself, other = torch.cat([place, place + count]), torch.cat([place + count, place])
+        likeness = config.sharpness * rows @ everyone.T
+        likeness = likeness.masked_fill(F.one_hot(itself, 2 * count).bool(), -1e9)
         found = (likeness.argmax(1) == other).float().mean()
         return Loss(F.cross_entropy(likeness, other), {"found": found})
 

@@ -24,6 +24,7 @@ from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale, Tile
 from maquette.families.family import Family, FamilyConfig
 from maquette.nn.conv import PLACES, Convolution, Enlargement, places
+from maquette.nn.joint import joint_rows, rows_before
 from maquette.nn.solve import solved
 
 PATCH = 2
@@ -271,7 +272,7 @@ class Segment(Family):
         """Moved and enlarged; what comes in at the edges is the picture mirrored, or its other side where it tiles."""
         if self.spec.tile:
             down, across = (
-                int(dice()[0] * side) if axis in self.spec.tile else 0
+                int(joint_rows(dice())[0] * side) if axis in self.spec.tile else 0
                 for axis, side in zip("yx", both.shape[2:], strict=True)
             )
             return both.roll((down, across), dims=(2, 3))
@@ -287,9 +288,9 @@ class Segment(Family):
 
     def _laid(self, images: Tensor, truth: Tensor, dice: Any) -> tuple[Tensor, Tensor]:
         """On some pictures lies the subject of the next one: another ground, and more than one subject."""
-        if not self.config.lay or len(images) < 2:
+        if not self.config.lay:
             return images, truth
-        other, upon = images.roll(1, dims=0), truth.roll(1, dims=0)
+        other, upon = rows_before(images), rows_before(truth)
         over = (1 - upon[:, :1]) if self.classes else upon
         over = over * (dice(1, 1, 1) < self.config.lay)
         return images + (other - images) * over, truth + (upon - truth) * over

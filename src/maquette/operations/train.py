@@ -8,7 +8,8 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maquette.core.choices import SCALES, TILES, Tile
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from maquette.data.dataset import Dataset
+    from maquette.engine.follow import Member
     from maquette.engine.start import Session
     from maquette.engine.train import Step
     from maquette.engine.watch import Watch
@@ -72,6 +75,9 @@ class Train:
         "when to stop: at the end, or when the judgement has not improved for a while",
         choices=("end", "settled"),
     )
+    processes: int | None = setting(
+        None, "processes of this machine that compute together; as before, or one, when left out", ge=1, le=256
+    )
     save_every: float = setting(
         60.0,
         "the longest time between two checkpoints, in seconds or such as 5m",
@@ -88,6 +94,29 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
     Ctrl-C saves first. What is learned can be sampled at any time.
     """
     from maquette.data.dataset import Dataset
+    from maquette.engine.follow import team
+    from maquette.engine.start import processes_of
+    from maquette.store.run import Run
+
+    dataset = Dataset.open(workspace.dataset_path(request.dataset))
+    to = workspace.run_path(request.to or f"{dataset.name}-{request.family}")
+    processes = request.processes or (processes_of(Run.open(to)) if Run.exists(to) else 1)
+    with team(processes, dataset, request.device, asked=request.processes, command=_command(request)) as together:
+        if together is None or together.rank == 0:
+            yield from _lead(request, workspace, dataset, to, together)
+        else:
+            together.follow()
+            yield Result(verb="train", facts={"run": str(to), "family": request.family})
+
+
+def _command(request: Train) -> str:
+    """What all processes of one training must have been asked for; where things lie may differ."""
+    places = ("dataset", "to", "on", "from_")
+    return repr([(field.name, getattr(request, field.name)) for field in fields(request) if field.name not in places])
+
+
+def _lead(request: Train, workspace: Workspace, dataset: Dataset, to: Path, together: Member | None) -> Iterator[Event]:
+    """Train, alone or as the first of several processes."""
     from maquette.engine.copying import copies_warning
     from maquette.engine.start import Wish, dataset_facts, start
     from maquette.engine.train import train as steps
@@ -109,11 +138,10 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
         changes=parse_pairs(request.set),
         device=request.device,
     )
-    dataset = Dataset.open(workspace.dataset_path(request.dataset))
-    to = workspace.run_path(request.to or f"{dataset.name}-{request.family}")
     begun = Run.exists(to)
     yield Note(text=f"{len(dataset):,} images in {dataset.path}" + ("" if begun else "; measuring this machine"))
-    session = start(dataset, to, wish, probes=workspace.home / "probes.json")
+    probes = workspace.home / "probes.json"
+    session = start(dataset, to, wish, probes=probes, team=None if together is None else together.team)
     for text in session.told:
         yield Note(text=text)
     run = session.run

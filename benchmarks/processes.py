@@ -1,0 +1,190 @@
+"""What several processes gain when they train one model, and whether training survives the loss of one.
+
+    python benchmarks/processes.py                       both (about fifteen minutes; leave the machine alone)
+    python benchmarks/processes.py --only speed          images a second of two processes of one thread beside one
+    python benchmarks/processes.py --only kills          signal 9 to a process at random moments
+    python benchmarks/processes.py --quick               little of each
+
+speed   `maquette train --processes 2` and `--processes 1`, one thread each, take turns; the median images a second
+        between two lines of the run's log. Promised: at least 1.6 times, with the settings that families have.
+kills   at random moments one of the two processes gets signal 9, now the first and now the other. Within ten seconds
+        nothing of the training may be left, and where the first one lives it ends with 1 and a sentence; the same
+        command goes on. At the end weights, averages, optimizers and log are those of a run that nobody disturbed.
+Ends with 1 if a promise is broken.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import platform
+import random
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from maquette.data.drawn import make_drawn
+from maquette.store.run import Run
+from maquette.store.weights import read
+
+GAIN = 1.6
+QUICKLY = 10.0
+"""Seconds in which nothing may be left of a training that lost a process."""
+SPEEDS = {"flow": 6_400, "gan": 9_600, "recurrent": 6_400, "autoencoder": 4_800}
+"""Families, and images of one training."""
+
+
+def command(dataset: Path, run: Path, family: str, images: int, processes: int, *more: str) -> list[str]:
+    words = [str(dataset), "--to", str(run), "--family", family, "--images", str(images), "--no-judge"]
+    words += ["--processes", str(processes), "--device", "cpu", "--quiet", *more]
+    return [sys.executable, "-m", "maquette", "train", *words]
+
+
+def environment(folder: Path) -> dict[str, str]:
+    threads = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")}
+    return {**os.environ, **threads, "MAQUETTE_HOME": str(folder / "home")}
+
+
+def rate(run: Path) -> float:
+    """The median images a second between two lines of the log; the first fifth warms up."""
+    lines = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    lines = lines[len(lines) // 5 :]
+    pairs = itertools.pairwise(lines)
+    return statistics.median((b["images"] - a["images"]) / (b["seconds"] - a["seconds"]) for a, b in pairs)
+
+
+def speed(folder: Path, families: list[str], repeats: int, scale: str) -> bool:
+    """Whether two processes are as much faster as promised, family by family."""
+    *_, made = make_drawn("shapes", folder / "speed.mq", width=32, height=32, count=2_000)
+    good = True
+    for family in families:
+        rates: dict[int, list[float]] = {1: [], 2: []}
+        for number in range(repeats):
+            for processes in (1, 2):
+                run = folder / f"{family}-{processes}-{number}"
+                words = command(made.value.path, run, family, SPEEDS[family], processes, "--scale", scale)
+                subprocess.run(words, env=environment(folder), check=True, stdout=subprocess.DEVNULL)
+                rates[processes].append(rate(run))
+                plan = Run.open(run).facts["plan"]
+        gain = statistics.median(two / one for one, two in zip(rates[1], rates[2], strict=True))
+        good = good and gain >= GAIN
+        print(
+            f"{family:12} {scale}, batch {plan['batch']}, {plan['precision']}: "
+            f"{statistics.median(rates[1]):7,.0f} images/s with one process, {statistics.median(rates[2]):7,.0f} with "
+            f"two: {gain:.2f} times (of {repeats}: {min(map(gain_of, rates[1], rates[2])):.2f} to "
+            f"{max(map(gain_of, rates[1], rates[2])):.2f})",
+            flush=True,
+        )
+    return good
+
+
+def gain_of(one: float, two: float) -> float:
+    return two / one
+
+
+def kills(folder: Path, count: int, seed: int) -> bool:
+    """Whether training survives so many kills, and ends as it would have ended."""
+    *_, made = make_drawn("shapes", folder / "kills.mq", width=16, height=16, count=512)
+    dice, left, wrong, inside = random.Random(seed), count, [], 0
+    words = ["flow", 24_000, 2, "--save-every", "0.5s", "--set", "width=8", "--set", "depth=1", "--scale", "nano"]
+    straight, run = folder / "straight", folder / "killed"
+    began = time.monotonic()
+    subprocess.run(command(made.value.path, straight, *words), env=environment(folder), check=True)  # type: ignore[arg-type]
+    long = time.monotonic() - began
+    while True:
+        process = subprocess.Popen(
+            command(made.value.path, run, *words), env=environment(folder), stderr=subprocess.PIPE, text=True
+        )  # type: ignore[arg-type]
+        begun = (run / "run.json").exists()
+        wait = dice.uniform(0.0, 0.6 * long) if left else None
+        victim = 0
+        try:
+            process.wait(wait)
+        except subprocess.TimeoutExpired:
+            helpers = children(process.pid)
+            victim = dice.choice([process.pid, *helpers])
+            inside += begun and bool(helpers)
+            os.kill(victim, signal.SIGKILL)
+        hurt = time.monotonic()
+        _, said = process.communicate(timeout=60)
+        if not victim:
+            if process.returncode:
+                wrong.append(f"it ended with {process.returncode}: {said[-200:]}")
+            break
+        left -= 1
+        while any(alive(pid) for pid in helpers) and time.monotonic() - hurt < 30:
+            time.sleep(0.02)
+        took = time.monotonic() - hurt
+        clean = process.returncode == 1 and said.count("maquette: ") == 1 and "Traceback" not in said
+        if took > QUICKLY or (victim != process.pid and not clean):
+            wrong.append(f"after {took:.1f} s, code {process.returncode}: {said[-300:]}")
+    wrong += differences(straight, run)
+    print(
+        f"kills        {count - left} kills ({inside} of a training that went on), one of two processes each: "
+        f"{len(wrong)} wrong, the end is {'exact' if not differences(straight, run) else 'another'}, seed {seed}"
+    )
+    for text in wrong[:5]:
+        print(f"    {text}")
+    return not wrong and count - left == count
+
+
+def children(pid: int) -> list[int]:
+    try:
+        tasks = Path(f"/proc/{pid}/task").iterdir()
+        return [int(word) for task in tasks for word in (task / "children").read_text().split()]
+    except OSError:
+        return []
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def differences(one: Path, other: Path) -> list[str]:
+    """What differs between two finished runs, but for times."""
+    found = []
+    states = [Run.open(path).restore() for path in (one, other)]
+    if states[0] is None or states[1] is None:
+        return ["a run has no checkpoint"]
+    for name, value in states[0].tensors.items():
+        if value.tobytes() != states[1].tensors[name].tobytes():
+            found.append(f"{name} differs")
+    logs = [[{k: v for k, v in r.items() if k != "seconds"} for r in Run.open(p).records()] for p in (one, other)]
+    if logs[0] != logs[1]:
+        found.append("the logs differ")
+    models = [read(path / "model.safetensors", None)[0] for path in (one, other)]
+    found += [f"the model's {n} differs" for n in models[0] if models[0][n].tobytes() != models[1][n].tobytes()]
+    return found
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=("speed", "kills"))
+    parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--families", nargs="*", default=["flow", "gan"], choices=list(SPEEDS))
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--scale", default="small")
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=20261128)
+    given = parser.parse_args()
+    print(f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
+    good = True
+    with tempfile.TemporaryDirectory() as name:
+        if given.only != "kills":
+            good = speed(Path(name), given.families, 1 if given.quick else given.repeats, given.scale) and good
+        if given.only != "speed":
+            good = kills(Path(name), 2 if given.quick else given.count, given.seed) and good
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,60 @@
+"""Processes that compute together, played by threads of one process."""
+
+from __future__ import annotations
+
+import threading
+
+import torch
+
+from maquette.engine.distributed import END, Team
+
+
+class Threads(Team):
+    """A team of which each thread is one process."""
+
+    def __init__(self, rank, world, shelf):
+        super().__init__(rank, world)
+        self._shelf = shelf
+
+    def add_up(self, values):
+        values.copy_(self._exchange(values, lambda given: torch.stack(given).sum(0)))
+
+    def end(self):
+        if self.rank == 0:
+            with self.telling(END):
+                pass
+
+    def _all_have(self, values):
+        values.copy_(self._exchange(values, lambda given: given[0]))
+        return values
+
+    def _exchange(self, values, joined):
+        given, barrier = self._shelf
+        given[self.rank] = values.detach().clone()
+        barrier.wait(60)
+        found = joined([given[rank] for rank in range(self.world)])
+        barrier.wait(60)
+        return found
+
+
+def play(world, work):
+    """What `work(group)` returns in each of so many processes."""
+    shelf = {}, threading.Barrier(world)
+    results, errors = [None] * world, []
+
+    def one(rank):
+        torch.set_num_threads(1)
+        try:
+            results[rank] = work(Threads(rank, world, shelf))
+        except BaseException as error:
+            errors.append(error)
+            shelf[1].abort()
+
+    threads = [threading.Thread(target=one, args=(rank,)) for rank in range(world)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise next((e for e in errors if not isinstance(e, threading.BrokenBarrierError)), errors[0])
+    return results
