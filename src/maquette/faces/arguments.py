@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from maquette.core.errors import UsageError, nearest
 from maquette.core.settings import Described
-from maquette.operations.operation import Operation
+from maquette.operations.operation import Operation, grouped
 
 COMMON = {
     "json": "print one JSON event a line on standard output",
@@ -49,13 +49,30 @@ class _Parser(argparse.ArgumentParser):
 
 
 def verb_of(words: list[str]) -> tuple[str | None, list[str]]:
-    """The verb among the words, and the words around it. Options of every verb may stand before it."""
+    """The verb among the words, and the words around it. Options of every verb may stand before it.
+
+    A verb of two words may be written as two: `edit walk` is `edit-walk`.
+    """
     position = 0
     while position < len(words) and words[position].startswith("-"):
         position += 2 if words[position] in ("--home", "--values") else 1
     if position >= len(words):
         return None, words
-    return words[position], words[:position] + words[position + 1 :]
+    verb, before, after = words[position], words[:position], words[position + 1 :]
+    if after and verb in families_of_verbs() and f"{verb}-{after[0]}" in families_of_verbs()[verb]:
+        verb, after = f"{verb}-{after[0]}", after[1:]
+    return verb, before + after
+
+
+def families_of_verbs() -> dict[str, list[str]]:
+    """Verbs of two words by the first of them, such as `edit`."""
+    found: dict[str, list[str]] = {}
+    for verbs in grouped().values():
+        for verb in verbs:
+            first, sign, _ = verb.partition("-")
+            if sign:
+                found.setdefault(first, []).append(verb)
+    return found
 
 
 def parse(operation: Operation, words: list[str]) -> Command:

@@ -79,6 +79,13 @@ def _run(words: list[str]) -> int:
     if verb == "help":
         verb, rest = rest[0], ["--help"]
     names = [name for names in table.grouped().values() for name in names]
+    if verb not in names and verb in (several := arguments.families_of_verbs()):
+        if not rest or rest[0] in ("--help", "-h"):
+            from maquette.faces import help
+
+            _print(help.of_verbs(verb, several[verb]))
+            return 0
+        raise UsageError(f"{verb} does several things", do=f"say which: {', '.join(_second(several[verb]))}")
     if verb not in names:
         raise UsageError(f"there is no verb {verb!r}", do=nearest(verb, names))
     operation = table.get(verb)
@@ -89,6 +96,10 @@ def _run(words: list[str]) -> int:
         return 0
     command = arguments.parse(operation, rest)
     return _work(operation, command)
+
+
+def _second(verbs: Sequence[str]) -> list[str]:
+    return [name.partition("-")[2] for name in verbs]
 
 
 def _without_verb(words: list[str]) -> int:

@@ -29,6 +29,12 @@ def overview() -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def of_verbs(first: str, verbs: Sequence[str]) -> str:
+    """Verbs of two words that begin alike."""
+    rows = [(f"{first} {verb.partition('-')[2]}", table.get(verb).summary) for verb in verbs]
+    return "\n\n".join([f"maquette {first} ...", _section(first.capitalize(), rows)]) + "\n"
+
+
 def of_verb(operation: table.Operation, family: str | None = None, words: Sequence[str] = ()) -> str:
     """What one verb does and takes; with a family, also that family's own settings or dials.
 

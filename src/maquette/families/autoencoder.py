@@ -169,7 +169,8 @@ class Autoencoder(Family):
         latents = len(self.quantizer.levels) if self.quantizer else config.latents
         self.encoder = Encoder(config, spec, channels, latents)
         self.decoder = Decoder(config, spec, channels, latents)
-        self.mixture = Mixture((latents, *self.grid), spec.conditions, config.components, spec.tile)
+        self.form = (latents, *self.grid)
+        self.mixture = Mixture(self.form, spec.conditions, config.components, spec.tile)
         plain = sum(part(torch.zeros(1, spec.channels, 8, 8)).shape[1] for part in (_energies, statistics))
         self.typical = Typical(channels[-1] + plain)
         self.register_buffer("counted", interior(spec), persistent=False)
@@ -300,9 +301,29 @@ class Autoencoder(Family):
 
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """Draw latents and decode them."""
+        yield self.picture(self.latents(noise, condition, options), condition, options)
+
+    def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The grid of latents."""
+        return (self.form,)
+
+    def latents(self, noise: Noise, condition: Conditions, options: Any) -> Tensor:
+        """N D: drawn as those of real images are spread."""
         latents = self.mixture.draw(noise, condition, options.temperature)
         latents = latents if self.quantizer is None else self.quantizer.snapped(latents)
-        yield self.decode(latents).clamp(-1, 1)
+        return torch.as_tensor(latents.flatten(1))
+
+    def picture(self, latents: Tensor, condition: Conditions, options: Any) -> Tensor:
+        """Images N C H W of latents N D; between tokens there is no gap."""
+        return self.decode(latents.unflatten(1, self.form)).clamp(-1, 1)
+
+    def invert(self, images: Tensor, condition: Conditions, options: Any) -> Tensor:
+        """N D: what the encoder says."""
+        return self.encode(images).flatten(1)
+
+    def misfit(self, images: Tensor, condition: Conditions) -> Tensor:
+        """N zeros: what comes back of images does not depend on what they are said to be."""
+        return torch.zeros(len(images), device=images.device)
 
 
 def _grid(compression: int, spec: DataSpec) -> tuple[tuple[int, int], int]:

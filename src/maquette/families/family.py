@@ -6,7 +6,8 @@ The engine knows only what stands here; it never names a family.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
@@ -120,6 +121,39 @@ class Continues(Protocol):
 
 
 @runtime_checkable
+class Steers(Protocol):
+    """Makes images from latents: numbers that can be blended, moved along directions and looked for.
+
+    The latents of seeds are drawn by chance; those of an image that somebody gives are found (`engine.latents`).
+    """
+
+    def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Shapes of the parts that a row of latents is put together of: (numbers,) or (channels, height, width)."""
+        ...
+
+    def latents(self, noise: Noise, condition: Conditions, options: Any) -> Tensor:
+        """N D: from which `sample` makes the images of these seeds."""
+        ...
+
+    def picture(self, latents: Tensor, condition: Conditions, options: Any) -> Tensor:
+        """Images N C H W of latents N D; slopes go through."""
+        ...
+
+
+@runtime_checkable
+class Inverts(Protocol):
+    """Finds the latents of images by itself, without an encoder that is trained for it."""
+
+    def invert(self, images: Tensor, condition: Conditions, options: Any) -> Tensor:
+        """Latents N D from which `picture` makes nearly these images N C H W."""
+        ...
+
+    def misfit(self, images: Tensor, condition: Conditions) -> Tensor:
+        """N: how badly images fit what they are said to be, from one cheap look; only comparisons count."""
+        ...
+
+
+@runtime_checkable
 class Encodes(Protocol):
     """Turns images into latents and back."""
 
@@ -187,6 +221,17 @@ class Describes(Protocol):
     def describe(self, images: Tensor) -> Tensor:
         """N numbers of images N C H W."""
         ...
+
+
+def joined(parts: Sequence[Tensor]) -> Tensor:
+    """Parts of latents, each N and a shape, as rows N D."""
+    return torch.cat([part.flatten(1) for part in parts], dim=1)
+
+
+def parted(latents: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """The inverse of `joined`."""
+    pieces = latents.split([math.prod(shape) for shape in shapes], dim=1)
+    return [piece.unflatten(1, shape) for piece, shape in zip(pieces, shapes, strict=True)]
 
 
 def latent(noise: Noise, stream: str, *shape: int, like: Tensor) -> Tensor:

@@ -8,6 +8,7 @@ size than predicting noise or a preconditioned residual (docs/log.md has the num
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -29,6 +30,10 @@ from maquette.nn.loops import looped
 NEAREST = 0.05
 """The error is a velocity, (image - guess) / (1 - time); nearer to the image than this it is not divided further."""
 FREQUENCIES = 16
+LOOKS = (0.3, 0.5)
+"""Where between noise and image it is asked how well a condition fits."""
+TRIES = 3
+"""How often a step backwards looks again from where the step forwards would have led here."""
 GROUP = 16
 """Channels that are normalised together."""
 
@@ -180,24 +185,72 @@ class Flow(Family):
 
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """Heun's method from noise to image; yields the clean image as it is guessed after every step."""
+        start = self.latents(noise, condition, options).unflatten(1, self.spec.shape)
+        yield from self._way(start * options.temperature, condition, options)
+
+    def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Noise of the form of the image."""
+        return (self.spec.shape,)
+
+    def latents(self, noise: Noise, condition: Conditions, options: Any) -> Tensor:
+        """N D: the noise of these seeds."""
+        return latent(noise, "flow", *self.spec.shape, like=self.denoiser.leave.weight).flatten(1)
+
+    def picture(self, latents: Tensor, condition: Conditions, options: Any) -> Tensor:
+        """Images N C H W of latents N D."""
+        start = latents.unflatten(1, self.spec.shape) * options.temperature
+        *_, image = self._way(start, condition, options)
+        return image
+
+    def invert(self, images: Tensor, condition: Conditions, options: Any) -> Tensor:
+        """The same way backwards, step by step: each asks from where its step would have led here."""
+        x = images
+        times = [step / options.steps for step in range(options.steps + 1)]
+        for now, then in reversed(list(itertools.pairwise(times))):
+            before, kept, least = x, x, torch.full((len(x),), math.inf, device=x.device)
+            for _ in range(TRIES):  # towards the place from which the step ends at x; where that strays, not further
+                missed = self._step(before, now, then, condition, options.guidance)[0] - x
+                error = missed.square().mean(dim=(1, 2, 3))
+                better = error < least
+                kept = torch.where(better[:, None, None, None], before, kept)
+                least = torch.where(better, error, least)
+                before = before - missed
+            x = kept
+        return torch.as_tensor(x.flatten(1) / max(options.temperature, 1e-3))
+
+    def misfit(self, images: Tensor, condition: Conditions) -> Tensor:
+        """N: the error of the guess at the clean image, half way, under the same noise for all conditions."""
+        total = torch.zeros(len(images), device=images.device)
+        for time in LOOKS:
+            noise = latent(Noise([0] * len(images)), "misfit", *self.spec.shape, like=images)
+            guess = self._guess((1 - time) * noise + time * images, time, condition, 1.0)
+            total = total + (guess - images).square().mean(dim=(1, 2, 3))
+        return total
+
+    def _way(self, x: Tensor, condition: Conditions, options: Any) -> Iterator[Tensor]:
         if options.guidance != 1.0 and not self.denoiser.wish:
             raise UsageError(
                 "guidance follows a condition, and this model was trained without one", do="leave guidance at 1"
             )
-        x = latent(noise, "flow", *self.spec.shape, like=self.denoiser.leave.weight) * options.temperature
         if torch.compiler.is_exporting():
             yield self._in_one_graph(x, options.steps, condition, options.guidance)
             return
         times = [step / options.steps for step in range(options.steps + 1)]
         for now, then in itertools.pairwise(times):
-            guess = self._guess(x, now, condition, options.guidance)
-            slope = (guess - x) / (1 - now)
-            ahead = x + (then - now) * slope
-            if then < 1:
-                guess = self._guess(ahead, then, condition, options.guidance)
-                ahead = x + (then - now) / 2 * (slope + (guess - ahead) / (1 - then))
-            x = ahead
+            x, guess = self._step(x, now, then, condition, options.guidance)
             yield guess.clamp(-1, 1)
+
+    def _step(
+        self, x: Tensor, now: float, then: float, condition: Conditions, guidance: float
+    ) -> tuple[Tensor, Tensor]:
+        """One step of Heun's method: where it leads, and the clean image as it is guessed there."""
+        guess = self._guess(x, now, condition, guidance)
+        slope = (guess - x) / (1 - now)
+        ahead = x + (then - now) * slope
+        if then < 1:
+            guess = self._guess(ahead, then, condition, guidance)
+            ahead = x + (then - now) / 2 * (slope + (guess - ahead) / (1 - then))
+        return ahead, guess
 
     def _in_one_graph(self, x: Tensor, steps: int, condition: Conditions, guidance: float) -> Tensor:
         """The same as a loop in which the network stands once, so that an exported graph stays small.

@@ -20,7 +20,7 @@ from maquette.core.condition import Kind
 from maquette.core.noise import Noise
 from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale
-from maquette.families.family import Conditions, Family, FamilyConfig, latent
+from maquette.families.family import Conditions, Family, FamilyConfig, joined, latent, parted
 from maquette.nn.augment import MOST, Augmentation, rolled
 from maquette.nn.conv import Convolution, Enlargement, grid
 from maquette.nn.embed import ConditionVector
@@ -331,10 +331,21 @@ class Gan(Family):
 
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """One pass of the generator."""
-        like = self.generator.start.weight
-        z = latent(noise, "latent", self.config.latent, like=like)
-        sizes = enumerate(self.generator.sizes)
-        noises = [latent(noise, f"grain {level}", 1, *size, like=like) for level, size in sizes]
-        field = latent(noise, "field", self.config.field, *self.generator.sizes[0], like=like)
+        yield self.picture(self.latents(noise, condition, options), condition, options)
+
+    def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """What the whole image starts from, the small grid, and the grain of every level."""
+        sizes = self.generator.sizes
+        return ((self.config.latent,), (self.config.field, *sizes[0]), *((1, *size) for size in sizes))
+
+    def latents(self, noise: Noise, condition: Conditions, options: Any) -> Tensor:
+        """N D: the random numbers of these seeds."""
+        names = ["latent", "field", *(f"grain {level}" for level in range(len(self.generator.sizes)))]
+        named = zip(names, self.latent_shapes(), strict=True)
+        return joined([latent(noise, name, *shape, like=self.generator.start.weight) for name, shape in named])
+
+    def picture(self, latents: Tensor, condition: Conditions, options: Any) -> Tensor:
+        """Images N C H W of latents N D."""
+        z, field, *noises = parted(latents, self.latent_shapes())
         wish = self.embed(condition) if self.embed else None
-        yield self.generator(z * options.truncation, field * options.truncation, noises, wish)
+        return torch.as_tensor(self.generator(z * options.truncation, field * options.truncation, noises, wish))

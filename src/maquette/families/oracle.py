@@ -83,9 +83,31 @@ class Oracle(Family):
 
     def sample(self, noise: Noise, condition: Conditions, options: Dials) -> Iterator[Tensor]:
         """Mean plus scaled noise, cut to the range of an image."""
-        noises = latent(noise, "oracle", *self.spec.shape, like=self.base)
-        mean, scale = self._normal(noises.shape[0], condition)
-        yield (mean + options.temperature * scale * noises).clamp(-1, 1)
+        yield self.picture(self.latents(noise, condition, options), condition, options)
+
+    def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
+        """Noise of the form of the image."""
+        return (self.spec.shape,)
+
+    def latents(self, noise: Noise, condition: Conditions, options: Dials) -> Tensor:
+        """N D: how far each value is from its mean, in standard deviations."""
+        return latent(noise, "oracle", *self.spec.shape, like=self.base).flatten(1)
+
+    def picture(self, latents: Tensor, condition: Conditions, options: Dials) -> Tensor:
+        """Images N C H W of latents N D."""
+        mean, scale = self._normal(latents.shape[0], condition)
+        moved = mean + options.temperature * scale * latents.unflatten(1, self.spec.shape)
+        return torch.as_tensor(moved.clamp(-1, 1))
+
+    def invert(self, images: Tensor, condition: Conditions, options: Dials) -> Tensor:
+        """N D: the same way back."""
+        mean, scale = self._normal(images.shape[0], condition)
+        found = (images - mean) / (scale * max(options.temperature, 1e-3))
+        return torch.as_tensor(found.flatten(1))
+
+    def misfit(self, images: Tensor, condition: Conditions) -> Tensor:
+        """N: the less probable, the worse."""
+        return -self.log_prob(images, condition)
 
     def _normal(self, count: int, condition: Conditions) -> tuple[Tensor, Tensor]:
         """Mean and standard deviation, each N C H W, for these conditions."""

@@ -30,7 +30,16 @@ JOURNEY: Mapping[str, tuple[str, ...]] = {
     "Start": ("demo", "studio"),
     "Data": ("ingest", "audit", "label", "remove", "mark"),
     "Models": ("train", "pause", "evaluate", "compare", "export"),
-    "Images": ("sample", "complete", "refine", "palette", "cube", "edit", "use", "verify", "replay"),
+    "Images": ("sample", "complete", "refine", "palette", "cube", "use", "verify", "replay"),
+    "Editing": (
+        "edit-reconstruct",
+        "edit-vary",
+        "edit-mix",
+        "edit-walk",
+        "edit-find",
+        "edit-directions",
+        "edit-apply",
+    ),
     "Tokens": ("encode", "decode", "score"),
     "Workspace": ("list", "card", "delete", "keys"),
 }

@@ -31,7 +31,7 @@ class FamilySchema:
     accepts: tuple[str, ...] = ()
     """The kinds of conditions it understands."""
     powers: tuple[str, ...] = ()
-    """What a trained model can do: samples, encodes, scores, predicts."""
+    """What a trained model can do: samples, encodes, scores, predicts, completes, steers."""
     needs: Mapping[str, str] = dataclasses.field(default_factory=dict)
     """Parts it stands on, and the family that makes each."""
     settings: tuple[Described, ...] = ()
@@ -72,7 +72,8 @@ def make(name: str) -> FamilySchema:
     cls = families.REGISTRY.get(name)
     powers = {
         "samples": contract.Samples, "encodes": contract.Encodes,
-        "scores": contract.Scores, "predicts": contract.Predicts,
+        "scores": contract.Scores, "predicts": contract.Predicts, "completes": contract.Completes,
+        "steers": contract.Steers,
     }  # fmt: skip
     return FamilySchema(
         name=name,

@@ -1,0 +1,121 @@
+"""The verbs of editing: real images and seeds in a model, mixed, varied and signed."""
+
+import itertools
+
+import numpy as np
+import pytest
+from PIL import Image as Pillow
+
+from maquette.core.errors import MaquetteError, UsageError
+from maquette.core.image import load, save
+from maquette.data.drawn import make_drawn
+from maquette.engine import start as starting
+from maquette.engine.probe import Choice
+from maquette.faces import arguments
+from maquette.operations import operation as table
+from maquette.store.workspace import Workspace
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A workspace with a run of an oracle of drawn shapes, and of a classifier of them."""
+    home = tmp_path_factory.mktemp("home")
+    list(make_drawn("shapes", home / "shapes.mq", width=16, height=16, count=240))
+    before = starting.remembered
+    starting.remembered = lambda *args: (Choice(rate=800.0, plain=800.0), False)
+    try:
+        for name, family in (("first", "oracle"), ("sorter", "classify")):
+            request = {"dataset": str(home / "shapes.mq"), "to": name, "family": family, "scale": "nano"}
+            list(table.run("train", Workspace(home), request | {"images": 64, "set": ["batch=16"], "judge": False}))
+    finally:
+        starting.remembered = before
+    return home
+
+
+@pytest.fixture
+def edit(home, tmp_path):
+    def edit(action, *source, run="first", **values):
+        request = {"run": run, "source": [str(file) for file in source], "to": str(tmp_path / "out"), **values}
+        return list(table.run(f"edit-{action}", Workspace(home), request))
+
+    return edit
+
+
+@pytest.fixture
+def photo(tmp_path):
+    def photo(name="photo.png", seed=0, size=40):
+        pixels = np.random.default_rng(seed).integers(90, 160, (5, 5, 3)).repeat(size // 5, 0).repeat(size // 5, 1)
+        return save(pixels.astype(np.uint8), tmp_path / name)
+
+    return photo
+
+
+def test_two_words_are_one_verb():
+    assert arguments.verb_of(["--quiet", "edit", "mix", "first"]) == ("edit-mix", ["--quiet", "first"])
+    assert arguments.verb_of(["edit-mix", "first"]) == ("edit-mix", ["first"])
+    assert arguments.verb_of(["edit"]) == ("edit", [])
+
+
+def test_reconstructing_says_what_is_kept_and_how_far_it_is(edit, photo, home):
+    noise = photo("noise.png", size=5)
+    Pillow.fromarray(np.random.default_rng(1).integers(0, 256, (16, 16, 3), np.uint8)).save(noise)
+    result = edit("reconstruct", photo(), noise)[-1]
+    usual, odd = result.facts["found"]
+    assert usual["psnr"] > 15 and odd["farther"] == 1.0 and "outside" in odd["world"] and odd["times"] > 2
+    assert load(result.value.paths[0]).shape == (16, 16, 3)
+    (report,) = list(table.run("verify", Workspace(home), {"file": [str(result.value.paths[0])]}))[-1].facts["images"]
+    assert report["status"] == "intact" and report["manifest"]["kind"] == "edited"
+    assert report["manifest"]["refinements"][0]["op"] == "edit-reconstruct"
+
+
+def test_mixes_of_seeds_are_made_by_the_model_and_made_again(edit, home):
+    result = edit("mix", seeds="3,8", weights="0.7,0.3", between=2)[-1]
+    assert len(result.facts["images"]) == 3
+    for path in result.facts["images"]:
+        again = list(table.run("replay", Workspace(home), {"image": path, "model": "first"}))[-1]
+        assert again.facts["same"] is True
+
+
+def test_a_mix_of_an_image_and_a_seed_lies_between_them(edit, photo):
+    result = edit("mix", photo(), seeds="8", between=3)[-1]
+    _, *way = [load(path).astype(float) for path in result.value.paths]
+    steps = [np.abs(one - other).mean() for one, other in itertools.pairwise(way)]
+    assert len(way) == 3 and max(steps) < np.abs(way[0] - way[-1]).mean()
+
+
+def test_variations_stray_as_far_as_asked(edit, photo):
+    near, far = (edit("vary", photo(), count=4, amount=amount, to=f"{photo().parent}/{amount}")[-1]
+                 for amount in (0.05, 0.6))  # fmt: skip
+    original = load(edit("reconstruct", photo())[-1].value.paths[0]).astype(float)
+    strayed = [np.mean([np.abs(load(p) - original).mean() for p in result.value.paths]) for result in (near, far)]
+    assert 0 < strayed[0] < strayed[1] / 2
+    assert len({path.read_bytes() for path in far.value.paths}) == 4
+    seeds = edit("vary", seeds=[3], count=2)[-1]
+    assert [path.name for path in seeds.value.paths] == ["seed-00000003-000.png", "seed-00000003-001.png"]
+
+
+@pytest.mark.parametrize(
+    ("action", "values", "message"),
+    [
+        ("reconstruct", {"run": "sorter", "seeds": [1]}, "no latents that could be moved"),
+        ("reconstruct", {}, "needs images or seeds"),
+        ("mix", {"seeds": [1]}, "needs two images or seeds"),
+        ("mix", {"seeds": [1, 2], "weights": [1.0]}, "1 weights do not fit 2"),
+        ("mix", {"seeds": [1, 2], "weights": [0.0, 0.0]}, "mix nothing"),
+        ("mix", {"seeds": [1, 2, 3], "between": 2}, "give two of them"),
+        ("vary", {"seeds": [-1]}, "a seed lies between"),
+        ("vary", {"seeds": [1], "label": "nothing"}, "no label"),
+    ],
+)
+def test_what_cannot_be_done_is_said(edit, action, values, message):
+    with pytest.raises(UsageError if "label" not in message else MaquetteError, match=message):
+        edit(action, **values)
+
+
+def test_a_file_that_is_no_image_is_left_out_and_named(edit, photo, tmp_path):
+    (tmp_path / "broken.png").write_bytes(b"nothing")
+    events = edit("reconstruct", photo(), tmp_path / "broken.png")
+    assert len(events[-1].facts["images"]) == 1
+    assert any("broken" in getattr(event, "text", "") for event in events)
+    with pytest.raises(MaquetteError, match="none of the images can be used"):
+        edit("reconstruct", tmp_path / "broken.png")
