@@ -49,3 +49,12 @@ def test_what_is_typed_reaches_the_request(verb, data):
     assert apart == together
     if setting.kind != "list" or setting.repeat:
         assert apart == {setting.name: [word] if setting.kind == "list" else word}
+
+
+def test_no_verb_has_a_setting_that_the_options_of_every_verb_take_away():
+    for verb in VERBS:
+        operation = table.get(verb)
+        first = next((setting.name for setting in operation.settings if setting.place == "argument"), None)
+        if first is not None:
+            command = arguments.parse(operation, ["--values", "f.json", "word"])
+            assert first in command.values and command.values_file == "f.json"

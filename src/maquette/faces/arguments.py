@@ -30,13 +30,13 @@ class Command:
     json: bool = False
     quiet: bool = False
     home: str | None = None
-    file: str | None = None
-    """A JSON file with further values."""
+    values_file: str | None = None
+    """A JSON file with further values. Verbs have settings of their own called `file`."""
     help: bool = False
 
     def all_values(self) -> dict[str, Any]:
         """What the file says and what was typed; where both say something, what was typed."""
-        return {**(_from_file(self.file) if self.file else {}), **self.values}
+        return {**(_from_file(self.values_file) if self.values_file else {}), **self.values}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -105,7 +105,7 @@ def parse_common(words: list[str]) -> Command:
 
 
 _DIAL = "dial "
-_COMMON = {"file", *COMMON} - {"values"}
+_COMMON = {"values_file", *COMMON} - {"values"}
 
 
 def _add_common(parser: _Parser) -> None:
@@ -113,7 +113,7 @@ def _add_common(parser: _Parser) -> None:
         parser.add_argument(f"--{name}", action="store_true", default=argparse.SUPPRESS)
     parser.add_argument("-h", "--help", action="store_true", default=argparse.SUPPRESS)
     parser.add_argument("--home", default=argparse.SUPPRESS)
-    parser.add_argument("--values", dest="file", default=argparse.SUPPRESS)
+    parser.add_argument("--values", dest="values_file", default=argparse.SUPPRESS)
 
 
 def _add(parser: _Parser, setting: Described) -> None:
