@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,20 +56,25 @@ class Refiner:
 
     def write(self, path: Path, made: Generated, facts: Mapping[str, Any], source: Source | None) -> Refined:
         """Refine the image, watermark and all, with its own seed, and write it."""
+        written, refined = self.file(path.with_suffix("").name, made, facts, source)
+        return replace(refined, manifest=self._press.write(path, written, refined.manifest))
+
+    def file(
+        self, name: str, made: Generated, facts: Mapping[str, Any], source: Source | None
+    ) -> tuple[bytes, Refined]:
+        """The file of the refined image, not written yet."""
         content, parent = self._parents.fresh(made, facts, source)
-        context = Context(
-            seed=made.seed, tile=self._tile, read=self._read, hand=self._hand, name=path.with_suffix("").name
-        )
+        context = Context(seed=made.seed, tile=self._tile, read=self._read, hand=self._hand, name=name)
         before = pixels_of(content)
         try:
             image = run(self.recipe, before, context)
         except MaquetteError as error:
             raise type(error)(error.what, where=error.where or f"seed {made.seed}", do=error.do) from None
-        work = Work(path.name, content, path, "", made.seed, self._text)
+        work = Work(name, content, Path(name), "", made.seed, self._text)
         # By its pixels, not its file: a signature holds the time, and the same image is to stay the same.
         source_name = f"pixels-sha256:{hashlib.sha256(before.tobytes()).hexdigest()}"
         written, manifest = self._finisher.finished(image, {}, work, source_name)
-        return Refined(self._press.write(path, written, manifest), image, parent.mark)
+        return written, Refined(manifest, image, parent.mark)
 
 
 def of_one_size(images: Sequence[Image]) -> list[Image]:

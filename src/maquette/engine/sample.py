@@ -87,12 +87,30 @@ def vouched(
     guided = any(spec.kind not in FLAT for spec in form.conditions if spec.name in conditions)
     done = 0
     for images in draw(family, seeds, conditions, options, micro=micro):
-        chosen = seeds[done : done + len(images)]
-        yield [
-            _stamp(image, seed=leader(seed), model=model, guided=guided, mix=seed if isinstance(seed, Mix) else None)
-            for image, seed in zip(images, chosen, strict=True)
-        ]
+        yield _vouch(images, seeds[done : done + len(images)], model, guided)
         done += len(images)
+
+
+def vouched_steps(
+    family: Family, model: str, seeds: Sequence[int | Mix], conditions: Rows, options: Any = None
+) -> Iterator[NDArray[Any] | list[Generated]]:
+    """As `vouched`, with the images as they form before: arrays, and in place of each pass's last the images."""
+    form = family.made(family.Options() if options is None else options)
+    guided = any(spec.kind not in FLAT for spec in form.conditions if spec.name in conditions)
+    at, before = 0, None
+    for start, images in draw_steps(family, seeds, conditions, options):
+        if before is not None:
+            yield before if at == start else _vouch(before, seeds[at : at + len(before)], model, guided)
+        at, before = start, images
+    if before is not None:
+        yield _vouch(before, seeds[at : at + len(before)], model, guided)
+
+
+def _vouch(images: NDArray[Any], seeds: Sequence[int | Mix], model: str, guided: bool) -> list[Generated]:
+    return [
+        _stamp(image, seed=leader(seed), model=model, guided=guided, mix=seed if isinstance(seed, Mix) else None)
+        for image, seed in zip(images, seeds, strict=True)
+    ]
 
 
 def filmed(

@@ -11,7 +11,7 @@ import json
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from maquette.core.noise import Mix
 from maquette.core.settings import from_json, to_json
 from maquette.core.spec import DataSpec
 from maquette.engine.load import load
-from maquette.engine.sample import Rows, draw, film_length, software, vouched, wishes
+from maquette.engine.sample import Rows, draw, film_length, software, vouched, vouched_steps, wishes
 from maquette.engine.table import condition_table
 from maquette.families.family import Family, Samples
 from maquette.store.run import MODEL_FILE, Run
@@ -37,7 +37,11 @@ MOST = 256
 
 
 class BusyError(MaquetteError):
-    """So many wishes wait that no further one is taken."""
+    """So many wishes wait that no further one is taken; `seconds` is about how long they take."""
+
+    def __init__(self, what: str, seconds: float = 1.0) -> None:
+        super().__init__(what)
+        self.seconds = seconds
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,7 @@ class _Wish:
     options: Any
     key: tuple[Any, ...]
     exact: bool
+    steps: Callable[[NDArray[Any]], None] | None
     future: Future[list[Any]]
     made: list[Any] = field(default_factory=list)
 
@@ -119,15 +124,17 @@ class Warm:
         """How many wishes wait."""
         return len(self._wishes)
 
+    def fresh(self, path: Path) -> Ready | None:
+        """The model of a run, if it is loaded as it is on the disk now."""
+        known = self.ready.get(path)
+        return known if known is not None and known.stamp == _stamp(path) else None
+
     def open(self, path: Path) -> Ready:
         """The model of a run, as it is on the disk now."""
         stamp = _stamp(path)
-        known = self.ready.get(path)
-        if known is not None and known.stamp == stamp:
-            return known
         with self._loading:
-            known = self.ready.get(path)
-            if known is not None and known.stamp == stamp:
+            known = self.fresh(path)
+            if known is not None:
                 return known
             run = Run.open(path)
             model = load(run)
@@ -147,28 +154,33 @@ class Warm:
         self.ready.pop(path, None)
 
     def ask(
-        self, ready: Ready, seeds: Sequence[int | Mix], given: Mapping[str, Any], options: Any, *, exact: bool = True
+        self,
+        ready: Ready,
+        seeds: Sequence[int | Mix],
+        given: Mapping[str, Any],
+        options: Any,
+        *,
+        exact: bool = True,
+        steps: Callable[[NDArray[Any]], None] | None = None,
     ) -> Future[list[Any]]:
-        """Take a wish, or refuse it: exact ones become images with the proof of their model, quick ones arrays."""
+        """Take a wish, or refuse it: exact ones become images with the proof of their model, quick ones arrays.
+
+        `steps` is handed the images as they form; such a wish has its passes for itself.
+        """
         if not 0 < len(seeds) <= MOST:
             raise UsageError(f"{len(seeds)} images at once are not possible", do=f"ask for 1 to {MOST}")
         rows = ready.rows(options, given, seeds)
-        key = (id(ready), exact, json.dumps(to_json(options), sort_keys=True), tuple(sorted(rows)))
-        wish = _Wish(ready, list(seeds), rows, options, key, exact, Future())
+        key = (id(ready), exact, id(steps), json.dumps(to_json(options), sort_keys=True), tuple(sorted(rows)))
+        wish = _Wish(ready, list(seeds), rows, options, key, exact, steps, Future())
         with self._bell:
             if self._closed:
                 raise BusyError("the studio is being closed")
             if len(self._wishes) >= self._most:
-                raise BusyError(f"{len(self._wishes)} requests for images are waiting already")
+                left = sum(wish.left for wish in self._wishes)
+                raise BusyError(f"{len(self._wishes)} requests for images are waiting already", left * self._rate)
             self._wishes.append(wish)
             self._bell.notify()
         return wish.future
-
-    def patience(self) -> float:
-        """About how many seconds it takes until what waits is made."""
-        with self._bell:
-            left = sum(wish.left for wish in self._wishes)
-        return left * self._rate
 
     def close(self) -> None:
         """Make what was taken, and end."""
@@ -217,7 +229,14 @@ class Warm:
         began = time.perf_counter()
         try:
             ready = first.ready
-            if first.exact:
+            if first.steps is not None:
+                made = []
+                for some in vouched_steps(ready.model, ready.digest, seeds, rows, first.options):
+                    if isinstance(some, list):
+                        made += some
+                    else:
+                        first.steps(some)
+            elif first.exact:
                 made = [one for some in vouched(ready.model, ready.digest, seeds, rows, first.options) for one in some]
             else:
                 micro = min(ready.model.together, 1 << (len(seeds) - 1).bit_length())

@@ -32,8 +32,8 @@ class Answer:
 class Client:
     """Asks one studio, by its token unless told otherwise."""
 
-    def __init__(self, port, studio):
-        self.port, self.studio = port, studio
+    def __init__(self, port, server):
+        self.port, self.studio, self.stop = port, server.studio, server.stop
         self.host = f"127.0.0.1:{port}"
 
     def __call__(self, method, path, body=None, *, raw=None, headers=None, token=TOKEN):
@@ -83,7 +83,7 @@ def opened(home, **more):
         thread = threading.Thread(target=run)
         thread.start()
         try:
-            yield Client(port, server.studio)
+            yield Client(port, server)
         finally:
             server.stop()
             thread.join(40)

@@ -164,7 +164,7 @@ def _refused(scope: Scope, status: int, text: str) -> Response:
             f"<!doctype html><html lang=en><meta charset=utf-8><title>Maquette</title><p>{html.escape(text)}</p></html>"
         )
         return Response(page, status, headers, media_type="text/html")
-    return sentence(status, text, headers)
+    return sentence(status, text, headers, scope["path"])
 
 
 def _headers(scope: Scope) -> dict[str, list[str]]:

@@ -111,8 +111,8 @@ class Endpoint:
     """JSON Schema of the body; None where there is none, or where the work reads it itself."""
     raw: bool = False
     """Whether the work reads the body itself."""
-    takes: str = "application/octet-stream"
-    """What such a body is."""
+    form: Mapping[str, Any] | None = None
+    """JSON Schema of the form that such a body is; None where it is the bytes of a file."""
     largest: int = SMALL
     """Bytes of the body."""
     media: str = "application/json"
@@ -133,19 +133,22 @@ class Endpoint:
                 return answer(await self.work(studio, call), self.status)
             return answer(await run_in_threadpool(self.work, studio, call), self.status)
         except Refusal as refusal:
-            return sentence(refusal.status, refusal.sentence, refusal.headers)
+            return self._said(refusal.status, refusal.sentence, refusal.headers)
         except ClientDisconnect:
-            return sentence(400, "the connection was closed before all had come.")
+            return self._said(400, "the connection was closed before all had come.")
         except UsageError as error:
-            return sentence(400, str(error))
+            return self._said(400, str(error))
         except MaquetteError as error:
-            return sentence(409, str(error))
+            return self._said(409, str(error))
         except Exception as error:
             told = trouble.circumstance(error)
             full = isinstance(error, OSError) and error.errno in FULL
             if told is None:
                 told = trouble.fault(error, f"{self.method} {self.path}", [str(studio.workspace.home / "faults")])
-            return sentence(507 if full else 500, told)
+            return self._said(507 if full else 500, told)
+
+    def _said(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
+        return sentence(status, text, headers, self.path)
 
     def _query(self, request: Request) -> dict[str, Any]:
         given = request.query_params
@@ -229,9 +232,11 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def sentence(status: int, text: str, headers: Mapping[str, str] | None = None) -> Response:
-    """An error as JSON."""
-    return Response(to_json({"error": text}), status, headers=headers, media_type="application/json")
+def sentence(status: int, text: str, headers: Mapping[str, str] | None = None, path: str = "") -> Response:
+    """An error as JSON; on the routes of OpenAI in the form in which its clients look for it."""
+    kind = "invalid_request_error" if status < 500 else "server_error"
+    error = {"message": text, "type": kind, "param": None, "code": None} if path.startswith("/v1/") else text
+    return Response(to_json({"error": error}), status, headers=headers, media_type="application/json")
 
 
 def busy(seconds: float, what: str) -> Refusal:

@@ -64,6 +64,15 @@ class Looks:
         made = self._files.get((_key(path), width), lambda: png(scaled(self.image(path), width)), len)
         return bytes(made)
 
+    def small(self, path: Path, width: int) -> tuple[NDArray[Any], int]:
+        """A file no wider than the screen, and how wide it is; kept, since previews ask for it again and again."""
+
+        def make() -> tuple[NDArray[Any], int]:
+            image = self.image(path)
+            return (scaled(image, width) if width < image.shape[1] else image), int(image.shape[1])
+
+        return self._images.get((_key(path), width), make, lambda made: int(made[0].nbytes))  # type: ignore[no-any-return]
+
     def close(self) -> None:
         """End the workers."""
         with self._lock:
@@ -87,6 +96,17 @@ class Looks:
 def _key(path: Path) -> tuple[str, int, int]:
     found = os.stat(path)
     return (os.fspath(path), found.st_mtime_ns, found.st_size)
+
+
+def fitted(image: NDArray[Any], width: int, height: int) -> NDArray[Any]:
+    """The image in that size."""
+    import cv2
+    import numpy as np
+
+    if image.shape[:2] == (height, width):
+        return image
+    small = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA)
+    return np.asarray(small.reshape(height, width, image.shape[2]))
 
 
 def scaled(image: NDArray[Any], width: int | None) -> NDArray[Any]:

@@ -36,6 +36,11 @@ def made() -> Mapping[str, Any]:
         path = re.sub(r"{(\w+):path}", r"{\1}", one.path)
         paths.setdefault(path, {})[one.method.lower()] = _operation(one, path)
     error = {"type": "object", "properties": {"error": {"type": "string"}}, "required": ["error"]}
+    theirs = {
+        "type": "object", "required": ["error"], "properties": {
+            "error": {"type": "object", "properties": {"message": {"type": "string"}}, "required": ["message"]}
+        },
+    }  # fmt: skip
     return {
         "openapi": "3.1.0",
         "info": {
@@ -45,7 +50,8 @@ def made() -> Mapping[str, Any]:
         "security": [{"token": []}],
         "paths": paths,
         "components": {
-            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}, "schemas": {"Error": error},
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": {"Error": error, "OpenAIError": theirs},
         },
     }  # fmt: skip
 
@@ -68,15 +74,16 @@ def _operation(one: Endpoint, path: str) -> dict[str, Any]:
     if one.body is not None:
         found["requestBody"] = {"required": False, "content": {"application/json": {"schema": _inlined(one.body)}}}
     elif one.raw:
-        found["requestBody"] = {
-            "required": False, "content": {one.takes: {"schema": {"type": "string", "format": "binary"}}}
-        }  # fmt: skip
+        file = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        form = {"multipart/form-data": {"schema": one.form}}
+        found["requestBody"] = {"required": False, "content": file if one.form is None else form}
     return found
 
 
 def _responses(one: Endpoint) -> dict[str, Any]:
     content: dict[str, Any] = {one.media: {"schema": {} if one.media == "application/json" else {"type": "string"}}}
-    error = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+    name = "OpenAIError" if one.path.startswith("/v1/") else "Error"
+    error = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
     found: dict[str, Any] = {str(one.status): {"description": "Done.", "content": content}}
     if one.group == "Verbs":
         found["200"] = {"description": "Done within the time that was waited.", "content": content}

@@ -13,7 +13,9 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from maquette.faces.http import (
+    live,
     metrics,
+    openai,
     openapi,
     page,
     pictures,
@@ -28,7 +30,7 @@ from maquette.faces.http.endpoint import Endpoint, sentence
 if TYPE_CHECKING:
     from maquette.faces.http.state import Studio
 
-MODULES = (page, verbs, streams, things, pictures, uploads, recipes, metrics, openapi)
+MODULES = (page, verbs, streams, things, pictures, uploads, recipes, live, openai, metrics, openapi)
 
 
 @functools.cache
@@ -63,12 +65,12 @@ def _work(studio: Studio, one: Endpoint) -> Any:
 
 
 async def _no_route(request: Request, error: Exception) -> Response:
-    return sentence(404, "there is nothing at this address.")
+    return sentence(404, "there is nothing at this address.", path=request.url.path)
 
 
 async def _no_method(request: Request, error: Exception) -> Response:
     allowed = getattr(error, "headers", None) or {}
-    return sentence(405, f"{request.method[:16]} is not possible at this address.", allowed)
+    return sentence(405, f"{request.method[:16]} is not possible at this address.", allowed, request.url.path)
 
 
 async def _fault(request: Request, error: Exception) -> Response:

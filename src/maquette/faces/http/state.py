@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maquette.faces.http.catalogue import Catalogue
 from maquette.faces.http.hub import Hub
@@ -14,10 +14,11 @@ from maquette.faces.http.jobs import Jobs
 from maquette.faces.http.looks import Looks
 from maquette.faces.http.metrics import Metrics
 from maquette.faces.http.page import Page
+from maquette.faces.http.printing import Presses, Printer
 from maquette.faces.http.values import Reader
 
 if TYPE_CHECKING:
-    from maquette.engine.warm import Warm
+    from maquette.engine.warm import Ready, Warm
     from maquette.store.workspace import Workspace
 
 
@@ -35,6 +36,7 @@ class Studio:
     jobs: Jobs
     looks: Looks
     page: Page
+    presses: Presses
     metrics: Metrics = field(default_factory=Metrics)
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
     began: float = field(default_factory=time.time)
@@ -49,6 +51,7 @@ class Studio:
             workspace=workspace, paths=paths, queue=queue, catalogue=catalogue,
             reader=Reader(catalogue, paths=paths), hub=hub,
             jobs=Jobs(workspace, hub, queue=queue, at_once=at_once), looks=Looks(), page=Page.read(),
+            presses=Presses(workspace),
         )  # fmt: skip
 
     @property
@@ -66,6 +69,10 @@ class Studio:
             async with self._waking:
                 await asyncio.to_thread(lambda: self.warm)
         return self.warm
+
+    def printer(self, ready: Ready, format: str, options: Any, size: tuple[int, int] | None) -> Printer:
+        """What makes files of the images of one request."""
+        return Printer(self.workspace, self.presses.of(format), ready, options, size)
 
     def close(self) -> None:
         """Let go of threads and processes; jobs go on."""

@@ -210,9 +210,14 @@ def _run(studio: Studio, entry: Entry) -> dict[str, Any]:
         "dataset": _mapping(facts.get("dataset")).get("name"), "images_seen": facts.get("images_seen", 0),
         "images_planned": _mapping(facts.get("plan")).get("images"), "seconds": facts.get("seconds", 0.0),
         "state": "running" if str(entry.path) in working else state,
-        "makes": not entry.missing and (entry.path / "model.safetensors").is_file()
-        and "samples" in _powers(facts.get("family")),
+        "makes": can_sample(entry),
     }  # fmt: skip
+
+
+def can_sample(entry: Entry) -> bool:
+    """Whether it has a model that makes images."""
+    there = not entry.missing and (entry.path / "model.safetensors").is_file()
+    return there and "samples" in _powers(entry.facts.get("family"))
 
 
 def _powers(family: Any) -> Sequence[str]:
