@@ -102,7 +102,7 @@ class Direct:
         scope = {
             "type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "scheme": "http",
             "path": urllib.parse.unquote(path), "raw_path": path.encode(), "query_string": query.encode(),
-            "root_path": "", "headers": [(k.encode(), v.encode()) for k, v in headers],
+            "root_path": "", "headers": [(k.encode(), v.encode("latin-1")) for k, v in headers],
             "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 8737),
         }  # fmt: skip
         sent, parts = [], [{"type": "http.request", "body": body, "more_body": False}]

@@ -29,6 +29,7 @@ REFUSED = {
     "a Host that begins like ours": [("host", "127.0.0.1.evil.example:8737"), BEARER],
     "an address that is not ours": [("host", "10.0.0.1:8737"), BEARER],
     "no Host": [BEARER],
+    "a port that only looks like a number": [("host", "localhost:\u00b2"), BEARER],
     "two Hosts": [HOST, ("host", "evil.example"), BEARER],
     "a foreign Origin": [HOST, BEARER, ("origin", "http://evil.example")],
     "the Origin of another port": [HOST, BEARER, ("origin", "http://127.0.0.1:9999")],
@@ -93,7 +94,15 @@ def test_the_address_with_the_token_sets_a_cookie_and_loses_the_token(furnished)
         cookie = answer.headers["set-cookie"]
         assert "HttpOnly" in cookie and "SameSite=Strict" in cookie
         assert (await direct("GET", "/", [HOST, ("cookie", cookie.partition(";")[0])])).status == 200
-        for path in ("/?token=wrong", f"/?token={TOKEN}&token={TOKEN}", f"/api?token={TOKEN}"):
+        many = "&".join(["a=b"] * 20)
+        for path in (
+            f"/?{many}",
+            f"/?{many}&token={TOKEN}",
+            "/?token=%FF",
+            "/?token=wrong",
+            f"/?token={TOKEN}&token={TOKEN}",
+            f"/api?token={TOKEN}",
+        ):
             assert (await direct("GET", path, [HOST])).status == 401
         for headers in ([("host", "evil.example")], [HOST, ("origin", "null")]):
             assert (await direct("GET", f"/?token={TOKEN}", headers)).status == 403

@@ -16,7 +16,7 @@ from urllib.parse import parse_qs
 
 from starlette.responses import Response
 
-from maquette.faces.http.endpoint import sentence
+from maquette.faces.http.endpoint import is_number, sentence
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -76,7 +76,10 @@ class Access:
         """Whether somebody arrives at the page with the token in the address."""
         if scope["method"] != "GET" or scope["path"] != "/" or len(_headers(scope).get("host", ())) != 1:
             return False
-        words = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=8).get("token", [])
+        try:
+            words = parse_qs(scope.get("query_string", b"").decode("latin-1"), max_num_fields=8).get("token", [])
+        except ValueError:
+            return False
         return (
             len(words) == 1
             and self._is_token(words[0])
@@ -179,7 +182,7 @@ def _split(host: str) -> tuple[str, int | None]:
     name, sign, port = host.rpartition(":")
     if not sign or host.endswith("]"):
         return host, None
-    return name, int(port) if port.isdigit() and len(port) < 6 else -1
+    return name, int(port) if is_number(port) and len(port) < 6 else -1
 
 
 def _is_address(name: str) -> bool:

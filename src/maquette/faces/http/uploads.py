@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import UsageError
 from maquette.faces.http.catalogue import parts_of
-from maquette.faces.http.endpoint import Call, Parameter, Refusal, bounded, endpoint, missing, too_large
+from maquette.faces.http.endpoint import Call, Parameter, Refusal, bounded, endpoint, is_number, missing, too_large
 
 if TYPE_CHECKING:
     from maquette.faces.http.state import Studio
@@ -68,7 +68,7 @@ async def upload(studio: Studio, call: Call) -> Any:
     path = folder.joinpath(*parts_of(name))
     counts = await asyncio.to_thread(COUNTS.of, folder)
     said = call.request.headers.get("content-length", "")
-    size = int(said) if said.isdigit() and len(said) < 16 else 0
+    size = int(said) if is_number(said) else 0
     if size > LARGEST:
         raise too_large(LARGEST)
     if counts[0] >= MOST or counts[1] + size > TOGETHER:
