@@ -115,8 +115,11 @@ class ConditionSpec:
             raise ConditionError(f"the map {self.name!r} holds {array.dtype}", do="give the integers of its classes")
         for value in (int(array.min()), int(array.max())) if array.size else ():
             if not 0 <= value < len(self.classes):
+                known = f"0 to {len(self.classes) - 1}"
+                named = "" if self.classes[0] == "0" else f": {', '.join(self.classes[:12])}"
                 raise ConditionError(
-                    f"the map {self.name!r} holds {value}", do=f"there are {len(self.classes)} classes"
+                    f"the map {self.name!r} holds {value}, and the classes are {known}{named}",
+                    do="paint every pixel in one of these numbers",
                 )
         return array.astype(self.dtype)
 
