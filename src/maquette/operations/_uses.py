@@ -27,7 +27,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from maquette.core.event import Event, Note, Result
+from maquette.core.event import Event, Note, Result, Table
 from maquette.core.registry import Registry
 from maquette.core.settings import Described, describe, from_json, parse_seconds
 from maquette.operations.operation import run
@@ -119,7 +119,8 @@ class Work:
         for event in run(verb, self.workspace, values):
             if isinstance(event, Result):
                 return event
-            yield event
+            if not isinstance(event, Table):  # what it says in rows, the report says
+                yield event
         raise AssertionError(f"{verb} ended without a result")  # the table sees to it
 
     @property

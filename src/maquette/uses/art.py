@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from maquette.core.event import Event
 from maquette.core.settings import setting
 from maquette.operations._uses import Figure, Outcome, Work, use
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from maquette.core.image import Image
     from maquette.core.page import Page
     from maquette.data.dataset import Dataset
@@ -21,8 +24,14 @@ FLAT = 0.8
 """Pieces are flat when this share of what is visible lies on the colours of their palette."""
 NEAR = 4.0
 """How far (Delta E) a colour may be from the palette to lie on it."""
-OWNED = 0.005
-"""A colour belongs to the palette when this share of what is visible has it."""
+LEAST = 0.001
+"""A colour belongs to the palette when at least this share of what is visible has it."""
+EXACT = 0.99
+"""In pixel art the commonest colours alone are this share of all."""
+TIMES, TOLERANCE = 4, 0.8
+"""Flat pieces are enlarged so many times, and borders of their drawings may move so many of those pixels."""
+SLIVER = 3
+"""Strips narrower than so many of those pixels are no part of a piece. An odd number, for it has a middle."""
 LOOKED = 200
 """Pieces whose colours are looked at."""
 
@@ -52,7 +61,8 @@ def art(request: Art, work: Work) -> Generator[Event, None, Outcome]:
 
     from maquette.core.image import load
     from maquette.refining.colour.palette import hexadecimal
-    from maquette.uses._measures import from_palette, judged, unmeasured
+    from maquette.uses._measures import judged, unmeasured
+    from maquette.uses._sheets import beside
 
     yield work.step(
         "reading the pieces" if work.source else f"drawing {request.drawn:,} {request.draw}, for no pieces were given"
@@ -74,11 +84,10 @@ def art(request: Art, work: Work) -> Generator[Event, None, Outcome]:
     raw = yield from work.do("sample", run=work.at("model"), to=work.at("raw"), count=request.count, sheet=False)
     files = [Path(path) for path in raw.facts["images"]]
     names = hexadecimal(np.asarray(palette, np.float32) / 255)
-    recipe = _recipe(style, names)
-    if recipe:
-        yield work.step(f"finishing them: {recipe}")
-        done = yield from work.do("refine", source=[work.at("raw")], to=work.at("pieces"), **{"with": recipe})
-        files = [Path(path) for path in done.facts["images"]]
+    drawings: list[Path] = []
+    if style != "painted":
+        yield work.step(f"giving them the {len(names)} colours of the palette, and drawing their outlines")
+        files, drawings = _flattened(work, files, names, style)
     yield work.step("judging the model: is it varied, does it copy?")
     evaluated = yield from work.do(
         "evaluate", what=work.at("model"), count=request.judged, report=work.at("evaluation.html")
@@ -86,15 +95,8 @@ def art(request: Art, work: Work) -> Generator[Event, None, Outcome]:
     figures = [*judged(evaluated.facts)]
     finished = [load(path) for path in files]
     if style != "painted":
-        before = np.concatenate([from_palette(load(Path(path)), palette) for path in raw.facts["images"]])
-        after = np.concatenate([from_palette(image, palette) for image in finished])
-        figures.append(Figure(
-            name="palette kept", value=float(np.percentile(after, 99)) if len(after) else 0.0, goal="at most 1",
-            reached=bool(len(after)) and float(np.percentile(after, 99)) <= 1,
-            says=f"99 of 100 visible pixels are no further than this from a colour of your palette (Delta E; below 1 "
-            f"nobody sees it). As the model made them it was {np.percentile(before, 99):.3g}.",
-        ))  # fmt: skip
-    sheet = _compared(work, pieces, finished)
+        figures.append(_kept(palette, [load(Path(path)) for path in raw.facts["images"]], finished))
+    sheet = beside(work, pieces, finished)
     return Outcome(
         lead=f"{len(files):,} new {style} pieces, after {len(data.indices('train')):,} "
         + ("pieces that Maquette drew." if work.own else "pieces of yours."),
@@ -102,32 +104,75 @@ def art(request: Art, work: Work) -> Generator[Event, None, Outcome]:
         files=files,
         figures=figures,
         not_yet=[*_not_yet(style, data, evaluated.facts["grade"]), *unmeasured(evaluated.facts)],
-        more=lambda page: _sections(page, pieces, finished, names, style),
+        more=lambda page: _sections(page, names, style, drawings),
         facts={
             "dataset": work.at("pieces.mq"), "run": work.at("model"), "style": style, "palette": names,
-            "grade": evaluated.facts["grade"], "evaluation": evaluated.facts["report"],
+            "drawings": [str(path) for path in drawings], "grade": evaluated.facts["grade"],
+            "evaluation": evaluated.facts["report"],
         },
         next=(f"maquette sample {work.at('model')} --to {work.at('more')} --count 64 --seed 1000",),
     )  # fmt: skip
 
 
-def palette_of(pieces: Sequence[Image], count: int) -> tuple[list[list[int]], float]:
-    """The few colours of the pieces (8-bit RGB), and the share of visible pixels that lie on them."""
+def _kept(palette: Sequence[Sequence[int]], before: Sequence[Image], after: Sequence[Image]) -> Figure:
+    """How far the colours of the new pieces are from the palette."""
     import numpy as np
 
-    from maquette.refining.colour.palette import extract
-    from maquette.uses._measures import SEEN, from_palette, visible
+    from maquette.uses._measures import from_palette
 
-    seen = np.concatenate([np.asarray(piece)[..., :3][visible(piece)] for piece in pieces if piece.shape[2] >= 3])
-    side = max(1, int(len(seen) ** 0.5))  # a square of them, for what is sampled is sampled along both axes
-    colours, _ = extract(np.ascontiguousarray(seen[: side * side].reshape(side, -1, 3)), None, count)
-    palette = np.rint(colours * 255).astype(int).tolist()
-    # What lies between two colours, along soft edges, is no colour of the artist's: hardly a pixel has it exactly.
-    few = pieces[:40]
-    owned = [float(np.concatenate([from_palette(p, [c]) <= SEEN for p in few]).mean()) for c in palette]
-    palette = [c for c, own in zip(palette, owned, strict=True) if own >= OWNED] or palette[:1]
-    away = np.concatenate([from_palette(piece, palette) for piece in few])
+    def far(images: Sequence[Image]) -> float:
+        away = np.concatenate([from_palette(image, palette) for image in images])
+        return float(np.percentile(away, 99)) if len(away) else 0.0
+
+    return Figure(
+        name="palette kept", value=far(after), goal="at most 1", reached=far(after) <= 1,
+        says="99 of 100 visible pixels are no further than this from a colour of your palette (Delta E; below 1 "
+        f"nobody sees it). As the model made them it was {far(before):.3g}.",
+    )  # fmt: skip
+
+
+def palette_of(pieces: Sequence[Image], count: int) -> tuple[list[list[int]], float]:
+    """The few colours of the pieces (8-bit RGB), commonest first, and the share of visible pixels that lie on them.
+
+    What lies between two colours, along soft edges, is no colour of the artist's, unless it is as common as they are.
+    """
+    import numpy as np
+
+    from maquette.core.image import convert
+    from maquette.uses._measures import from_palette, visible
+
+    seen = np.concatenate(
+        [np.asarray(convert(p, "rgb") if p.shape[2] != 4 else p)[..., :3][visible(p)] for p in pieces]
+    )
+    if not len(seen):
+        return [[0, 0, 0]], 0.0
+    _, inverse, counts = np.unique(seen // 8, axis=0, return_inverse=True, return_counts=True)
+    mixed = np.sort(np.unique(seen, axis=0, return_counts=True)[1])[::-1][:count].sum() < EXACT * len(seen)
+    found: list[tuple[NDArray[np.float64], int]] = []
+    for cell in np.argsort(-counts, kind="stable")[: 40 * count]:
+        if len(found) == count or counts[cell] < LEAST * len(seen):
+            break
+        values, many = np.unique(seen[inverse.ravel() == cell], axis=0, return_counts=True)
+        colour = values[many.argmax()].astype(np.float64)
+        near = any(np.abs(colour - other).max() < 12 for other, _ in found)
+        if not near and not (mixed and _between(colour, int(counts[cell]), found)):
+            found.append((colour, int(counts[cell])))
+    palette = [[int(part) for part in colour] for colour, _ in found] or [[int(part) for part in seen.mean(0)]]
+    away = np.concatenate([from_palette(piece, palette) for piece in pieces[:40]])
     return palette, float((away <= NEAR).mean()) if len(away) else 0.0
+
+
+def _between(colour: NDArray[Any], count: int, found: Sequence[tuple[NDArray[Any], int]]) -> bool:
+    """Whether a colour is a mixture of two that are plainly more common."""
+    import numpy as np
+
+    common = [other for other, many in found if many >= 1.25 * count]
+    for one, other in itertools.combinations(common, 2):
+        way = other - one
+        place = float(np.clip((colour - one) @ way / (way @ way), 0, 1))
+        if 0.04 < place < 0.96 and float(np.abs(one + place * way - colour).max()) < 10:
+            return True
+    return False
 
 
 def _style(pieces: Sequence[Image], palette: Sequence[Sequence[int]], share: float) -> Style:
@@ -137,50 +182,85 @@ def _style(pieces: Sequence[Image], palette: Sequence[Sequence[int]], share: flo
     return "pixels" if share > 0.995 else "flat"
 
 
-def _recipe(style: Style, names: Sequence[str]) -> str:
-    """How pieces are finished: flat ones four times larger, so that edges are clean; pixel art as it is."""
-    snap = f"palette colours={':'.join(names)}"
-    return {"flat": f"upscale times=4, {snap}", "pixels": snap}.get(style, "")
+def _flattened(work: Work, raw: Sequence[Path], names: Sequence[str], style: Style) -> tuple[list[Path], list[Path]]:
+    """The pieces in the palette's colours with clean edges, and each as a drawing of shapes (SVG).
+
+    Flat pieces become larger first, so that an edge has pixels to be straight in; pixel art keeps its pixels.
+    """
+    from maquette.core.files import write_bytes
+    from maquette.core.image import load
+    from maquette.refining.trace import to_svg
+
+    files, drawings = [], []
+    step = {"op": "flat piece", "palette": list(names), "times": TIMES if style == "flat" else 1}
+    for path in raw:
+        image = flattened(load(path), names, TIMES if style == "flat" else 1)
+        files.append(work.write(work.to / "pieces" / path.name, image, step, path))
+        drawings.append(work.to / "drawings" / f"{path.stem}.svg")
+        tolerance = TOLERANCE if style == "flat" else 0.0
+        write_bytes(drawings[-1], to_svg(image, tolerance, path.stem).encode())
+    return files, drawings
 
 
-def _compared(work: Work, pieces: Sequence[Image], made: Sequence[Image]) -> Path:
-    """The contact sheet: pieces on the left, new ones on the right, eight of each in a row."""
+def flattened(image: Image, names: Sequence[str], times: int) -> Image:
+    """An image in these colours alone, so many times larger; alpha becomes a clean edge one or two pixels wide."""
     import numpy as np
 
-    from maquette.refining.pixels import with_channels
+    from maquette.operations.refine import arrays
 
-    height, width = made[0].shape[:2]
-    many = max(pieces[0].shape[2], made[0].shape[2])
-
-    def fit(image: Image) -> Image:
-        times = max(1, height // image.shape[0])
-        return np.asarray(with_channels(np.kron(image, np.ones((times, times, 1), np.uint8)), many))
-
-    gap = np.full((height, max(4, width // 8), many), 118, np.uint8)
-    gap = np.pad(gap, ((0, 0), (0, width - gap.shape[1]), (0, 0)), constant_values=118)
-    rows: list[Image] = []
-    for row in range(min(6, len(made) // 4)):
-        rows += [
-            *(fit(piece) for piece in pieces[4 * row : 4 * row + 4]),
-            gap,
-            *(fit(i) for i in made[4 * row : 4 * row + 4]),
-        ]
-    return work.sheet(rows, columns=9)
+    larger = arrays(image, f"upscale times={times}") if times > 1 else image
+    made = np.asarray(arrays(larger, f"palette colours={':'.join(names)}"))
+    if times > 1:
+        made = _without_slivers(made, names, SLIVER)
+    if made.shape[2] == 4:
+        alpha = made[..., 3:].astype(np.float32) / 255
+        sharp = np.clip((alpha - 0.5) * 1.5 * times + 0.5, 0, 1) if times > 1 else (alpha >= 0.5)
+        made = np.concatenate([made[..., :3], np.rint(sharp * 255).astype(np.uint8)], axis=2)
+        made[made[..., 3] == 0] = 0
+    return made
 
 
-def _sections(page: Page, pieces: Sequence[Image], made: Sequence[Image], names: Sequence[str], style: Style) -> None:
+def _without_slivers(image: Image, names: Sequence[str], width: int) -> Image:
+    """The image without strips of a colour that are narrower than this: along soft edges between two colours, a third
+    is now and then nearest. Each gets the colour of what is nearest beside it."""
+    import cv2
+    import numpy as np
+    from scipy.ndimage import distance_transform_edt
+
+    from maquette.refining.colour.palette import from_hexadecimal
+
+    palette = np.rint(from_hexadecimal(tuple(names)) * 255).astype(np.uint8)
+    labels = np.argmax((image[..., None, :3] == palette).all(3), axis=2)
+    kernel, firm = np.ones((width, width), np.uint8), np.zeros(labels.shape, bool)
+    for number in range(len(palette)):
+        firm |= cv2.morphologyEx((labels == number).astype(np.uint8), cv2.MORPH_OPEN, kernel) > 0
+    if not firm.any():
+        return image
+    rows, columns = distance_transform_edt(~firm, return_distances=False, return_indices=True)
+    return np.concatenate([palette[labels[rows, columns]], image[..., 3:]], axis=2)
+
+
+def _sections(page: Page, names: Sequence[str], style: Style, drawings: Sequence[Path]) -> None:
+    import numpy as np
+
     from maquette.core.page import Picture
     from maquette.refining.colour.palette import cells, from_hexadecimal
 
+    page.section("How to read the sheet").text("Pieces that were learned from are on the left, new ones on the right.")
     section = page.section("Palette")
     if style == "painted":
         section.text("The pieces are not flat: their colours were left as the model made them.")
-    else:
-        section.text("Every visible pixel of the new pieces was given the nearest of these colours.")
-    import numpy as np
-
+        return
+    section.text("Every visible pixel of the new pieces was given the nearest of these colours.")
     shown = cells(from_hexadecimal(tuple(names)), np.full(len(names), 1 / len(names), np.float32), height=48)
     section.pictures([Picture(shown, " ".join(names))], side=480)
+    section = page.section("Drawings", count=len(drawings))
+    sizes = sorted(path.stat().st_size for path in drawings)
+    section.text(
+        f"Each new piece is also a drawing of shapes (SVG) that stays sharp at any size, in `drawings/`: "
+        f"{sizes[len(sizes) // 2] / 1000:.1f} kB at the middle. SVG files carry no signature: the PNG of the same name "
+        "does."
+    )
 
 
 def _not_yet(style: Style, data: Dataset, grade: str) -> list[str]:
