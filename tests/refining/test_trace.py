@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maquette.core.errors import DataError
@@ -42,11 +42,13 @@ def flat_images(make):
     return COLOURS[np.array(cells).reshape(height, width)]
 
 
+@settings(max_examples=50)
 @given(flat_images())
 def test_without_simplifying_the_drawing_is_the_image(image):
     assert np.array_equal(render(to_svg(image)), image)
 
 
+@settings(max_examples=50)
 @given(flat_images())
 def test_borders_are_closed_and_enclose_as_many_pixels_as_the_mask_has(image):
     mask = image[..., 3] > 0

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from maquette.store.workspace import Workspace
     from maquette.trust.press import Press
 
+BRIEF = 3.0
+"""Seconds: what learns for less is a trial."""
 MOST_SHOWN = 1600
 """Pixels of a contact sheet's longer side, about."""
 
@@ -122,6 +124,15 @@ class Work:
             if not isinstance(event, Table):  # what it says in rows, the report says
                 yield event
         raise AssertionError(f"{verb} ended without a result")  # the table sees to it
+
+    def learn(
+        self, dataset: str, to: str, family: str, share: float = 1.0, **more: Any
+    ) -> Generator[Event, None, Result]:
+        """Train a model of that family for a share of the time."""
+        values = {"dataset": dataset, "to": to, "family": family, "time": self.time(share), "seed": self.seed, **more}
+        if self.seconds * share < BRIEF:  # choosing a size and judging would take longer than learning
+            values |= {"scale": "nano", "judge": False}
+        return (yield from self.do("train", **values))
 
     @property
     def press(self) -> Press:

@@ -59,10 +59,7 @@ class Reel:
             "ingest", source=list(sources), to=work.at("materials.mq"), size=str(request.learned), mode="rgb",
             held_out=0.0, labels="folders",
         )  # fmt: skip
-        yield from work.do(
-            "train", dataset=work.at("materials.mq"), to=work.at("materials"), family="texture", time=work.time(share),
-            seed=work.seed,
-        )  # fmt: skip
+        yield from work.learn(work.at("materials.mq"), work.at("materials"), "texture", share)
         data: Dataset = made.value
         labels: Sequence[str] = next((c.classes for c in data.spec.conditions if c.kind == "label"), ("",))
         for label in labels:
@@ -221,10 +218,7 @@ class Reel:
             "ingest", source=[work.at("plate", "shifted")], to=work.at("plate.mq"), frames="sequences", past=PAST,
             held_out=0.0, size=f"{width}x{height}", mode="rgb", small="enlarge",
         )  # fmt: skip
-        yield from work.do(
-            "train", dataset=work.at("plate.mq"), to=work.at("next"), family="forecast", time=work.time(share),
-            seed=work.seed,
-        )  # fmt: skip
+        yield from work.learn(work.at("plate.mq"), work.at("next"), "forecast", share)
         made = yield from work.do(
             "sample", run=work.at("next"), to=work.at("next-frames"), frames=str(before), count=4, seed=work.seed,
             film=self.request.film, dials={"ahead": ahead, "temperature": 0.5},

@@ -202,10 +202,7 @@ def _grounds(request: Advertising, work: Work) -> Generator[Event, None, list[tu
     data = yield from work.do(
         "ingest", source=[str(folder)], to=work.at("brand.mq"), size=str(request.learned), mode="rgb", held_out=0.0
     )
-    yield from work.do(
-        "train", dataset=work.at("brand.mq"), to=work.at("grounds-model"), family="texture", time=work.time(),
-        seed=work.seed,
-    )  # fmt: skip
+    yield from work.learn(work.at("brand.mq"), work.at("grounds-model"), "texture")
     dataset: Dataset = data.value
     labels: Sequence[str | None] = next((c.classes for c in dataset.spec.conditions if c.kind == "label"), (None,))
     dials = {"width": request.ground, "height": request.ground, "tile": "xy"}

@@ -77,9 +77,7 @@ def art(request: Art, work: Work) -> Generator[Event, None, Outcome]:
     palette, share = palette_of(pieces, request.colours)
     style = request.style if request.style != "auto" else _style(pieces, palette, share)
     yield work.step(f"learning from {len(data.indices('train')):,} {style} pieces")
-    yield from work.do(
-        "train", dataset=work.at("pieces.mq"), to=work.at("model"), family="flow", time=work.time(), seed=work.seed
-    )
+    yield from work.learn(work.at("pieces.mq"), work.at("model"), "flow")
     yield work.step(f"making {request.count:,} new pieces")
     raw = yield from work.do("sample", run=work.at("model"), to=work.at("raw"), count=request.count, sheet=False)
     files = [Path(path) for path in raw.facts["images"]]

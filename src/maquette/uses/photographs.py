@@ -66,10 +66,7 @@ def photographs(request: Photographs, work: Work) -> Generator[Event, None, Outc
     data = Dataset.open(data.path)
     count = len(data.indices("train"))
     yield work.step(f"learning from {count:,} photographs")
-    yield from work.do(
-        "train", dataset=work.at("photographs.mq"), to=work.at("model"), family=request.family, time=work.time(),
-        seed=work.seed,
-    )  # fmt: skip
+    yield from work.learn(work.at("photographs.mq"), work.at("model"), request.family)
     yield work.step(f"making {request.count:,} new ones, and finishing them")
     wish = {"label": request.label} if request.label else {}
     raw = yield from work.do(
