@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from maquette.core import film as films
 from maquette.core.errors import UsageError
-from maquette.core.film import FILMS, encode_film
+from maquette.core.film import FILMS, FilmFile, encode_film
 from maquette.core.image import CHANNELS, convert, from_pil
 
 
@@ -68,7 +69,7 @@ def test_mp4_is_near_and_can_be_read_by_the_reader_of_films(mode):
 
 def test_what_is_no_film_is_said():
     frames = frames_of("grey")
-    with pytest.raises(UsageError, match="no kind of film 'avi'; there are: webp, gif, mp4"):
+    with pytest.raises(UsageError, match="no kind of film 'avi'; there are: webp, gif, mp4, webm"):
         encode_film(frames, "avi")
     for wrong in ([], [frames[0], frames[0][:8]]):
         with pytest.raises(UsageError, match="images of one size"):
@@ -76,4 +77,37 @@ def test_what_is_no_film_is_said():
     for rate in (0, 51, -1):
         with pytest.raises(UsageError, match="frames a second are not possible"):
             encode_film(frames, rate=rate)
-    assert set(FILMS.values()) == {".webp", ".gif", ".mp4"}
+    assert set(FILMS.values()) == {".webp", ".gif", ".mp4", ".webm"}
+
+
+def written(frames, format, **more):
+    stream = io.BytesIO()
+    film = FilmFile(stream, format, rate=12, **more)
+    for frame in frames:
+        film.add(frame)
+    film.close()
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("format", ["mp4", "webm"])
+def test_a_video_is_written_frame_by_frame(format):
+    av = pytest.importorskip("av")
+    ramp = (np.full((16, 24, 3), level, np.uint8) for level in range(40, 240, 5))
+    with av.open(io.BytesIO(written(ramp, format))) as film:
+        found = [frame.to_ndarray(format="rgb24").mean() for frame in film.decode(video=0)]
+    assert len(found) == 40 and np.allclose(found, range(40, 240, 5), atol=6)
+
+
+def test_other_films_written_frame_by_frame_are_the_same_files():
+    frames = frames_of("rgb")
+    for format in ("webp", "gif"):
+        assert written(frames, format) == encode_film(frames, format, rate=12)
+
+
+def test_a_film_that_must_fit_into_memory_has_an_end(monkeypatch):
+    monkeypatch.setattr(films, "LARGEST", 3 * 24 * 16 * 3)
+    with pytest.raises(UsageError, match=r"more than 3 frames.*mp4 or webm"):
+        written(frames_of("rgb"), "gif")
+    for wrong in ({"format": "avi"}, {"format": "webp", "rate": 99}):
+        with pytest.raises(UsageError):
+            FilmFile(io.BytesIO(), **{"rate": 10, **wrong})

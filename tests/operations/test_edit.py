@@ -119,3 +119,57 @@ def test_a_file_that_is_no_image_is_left_out_and_named(edit, photo, tmp_path):
     assert any("broken" in getattr(event, "text", "") for event in events)
     with pytest.raises(MaquetteError, match="none of the images can be used"):
         edit("reconstruct", tmp_path / "broken.png")
+
+
+# Walks
+
+
+def test_a_walk_through_seeds_closes_in_even_steps(edit, home, tmp_path):
+    result = edit("walk", seeds="1,5,9", count=24, film="webp", stills=True)[-1]
+    motion = result.facts["motion"]
+    assert motion["frames"] == 24 and motion["unevenness"] < 0.1 and 0.8 < motion["closure"] < 1.2
+    assert motion["flicker"] < 0.6
+    (film,) = result.facts["films"]
+    with Pillow.open(film) as picture:
+        assert picture.n_frames == 24 and picture.size == (16, 16)
+    assert len(result.facts["images"]) == 24
+    again = list(table.run("replay", Workspace(home), {"image": result.facts["images"][7], "model": "first"}))[-1]
+    assert again.facts["same"] is True
+
+
+def test_a_round_about_one_image_stays_near_it(edit, photo):
+    near, far = (edit("walk", photo(), count=12, wander=wander, to=f"{photo().parent}/{wander}", film="gif")[-1]
+                 for wander in (0.05, 0.5))  # fmt: skip
+    assert near.facts["motion"]["step"] < far.facts["motion"]["step"] / 3
+    assert all(0.7 < each.facts["motion"]["closure"] < 1.3 for each in (near, far))
+
+
+def test_a_walk_that_does_not_loop_ends_at_its_last_stop(edit, photo):
+    edit("walk", photo(), seeds=[4], count=9, loop=False, film="none", stills=True)
+    frames = sorted((photo().parent / "out" / "frames").iterdir())
+    assert len(frames) == 9
+    ends = [load(frames[0]), load(frames[-1])]
+    alone = edit("reconstruct", photo(), to=f"{photo().parent}/alone")[-1].value[0]
+    assert np.abs(ends[0].astype(int) - alone).max() <= 2
+    assert np.abs(ends[1].astype(int) - ends[0]).mean() > 5
+
+
+def test_a_film_is_signed_and_never_called_generated(edit, home):
+    pytest.importorskip("av")
+    (film,) = edit("walk", seeds=[1, 2], count=8, film="mp4")[-1].facts["films"]
+    (report,) = list(table.run("verify", Workspace(home), {"file": [film]}))[-1].facts["images"]
+    assert report["status"] == "intact" and report["manifest"]["kind"] == "sheet"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seeds": [1, 2], "film": "none"}, "nothing would be written"),
+        ({"seeds": [1, 2], "count": 1}, "count = 1 is not possible"),
+        ({}, "needs images or seeds"),
+        ({"seeds": [1, 2], "run": "sorter"}, "no latents"),
+    ],
+)
+def test_walks_that_cannot_be_taken(edit, values, message):
+    with pytest.raises(UsageError, match=message):
+        edit("walk", **values)

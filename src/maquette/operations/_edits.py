@@ -195,8 +195,11 @@ def bench(request: Any, workspace: Workspace, verb: str, *, images: bool) -> Gen
     )
 
 
-def points_of(request: Any, on: Bench, verb: str) -> Generator[Event, None, list[Point]]:
-    """Every image and seed that was given, found among the model's latents."""
+def points_of(request: Any, on: Bench, verb: str, *, alike: bool = False) -> Generator[Event, None, list[Point]]:
+    """Every image and seed that was given, found among the model's latents.
+
+    `alike`: all as what the first one is (its label, its text), so that a way can lead from one to the other.
+    """
     import numpy as np
 
     from maquette.core.noise import Noise
@@ -222,10 +225,10 @@ def points_of(request: Any, on: Bench, verb: str) -> Generator[Event, None, list
                       f"sha256:{hashlib.sha256(content).hexdigest()}", source_bytes(content))
             )  # fmt: skip
             if len(waiting) == on.latents.model.together:
-                points += _found(waiting, on)
+                points += _found(waiting, on, points[0] if alike and points else None, alike)
                 waiting = []
                 yield on.progress(verb, len(points), len(files), "images found")
-        points += _found(waiting, on) if waiting else []
+        points += _found(waiting, on, points[0] if alike and points else None, alike) if waiting else []
         if not points:
             raise DataError(f"none of the images can be used ({refused[0] if refused else 'there is none'})")
         if request.refine:
@@ -239,6 +242,9 @@ def points_of(request: Any, on: Bench, verb: str) -> Generator[Event, None, list
                         point.found = step[row : row + 1]
     if request.seeds:
         rows = on.rows_of(request.seeds)
+        if alike:
+            first = points[0].found.rows if points else {name: value[:1] for name, value in rows.items()}
+            rows = {name: np.repeat(value, len(request.seeds), 0) for name, value in first.items()}
         every = on.latents.of_seeds(request.seeds, rows)
         points += [
             Point(f"seed-{seed:08d}", every[row : row + 1], None, seed) for row, seed in enumerate(request.seeds)
@@ -251,11 +257,15 @@ def points_of(request: Any, on: Bench, verb: str) -> Generator[Event, None, list
 _EMPTY: Any = None
 
 
-def _found(points: list[Point], on: Bench) -> list[Point]:
+def _found(points: list[Point], on: Bench, first: Point | None, alike: bool) -> list[Point]:
     import numpy as np
 
     images = np.stack([point.image for point in points if point.image is not None])
-    found = on.latents.guess(images, on.table, on.given)
+    if alike:
+        rows = (first.found if first else on.latents.guess(images[:1], on.table, on.given)).rows
+        found = on.latents.of_images(images, {name: np.repeat(v, len(images), 0) for name, v in rows.items()})
+    else:
+        found = on.latents.guess(images, on.table, on.given)
     for row, point in enumerate(points):
         point.found = found[row : row + 1]
     return points

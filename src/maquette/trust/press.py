@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from maquette.core.errors import MaquetteError, TrustError
-from maquette.core.files import write_bytes, write_new
-from maquette.core.film import encode_film
+from maquette.core.files import atomic_file, write_bytes, write_new
+from maquette.core.film import FilmFile, encode_film
 from maquette.core.image import Image, encode, from_pil
 from maquette.trust import metadata, signing
 from maquette.trust.certificates import check_name, now
@@ -89,6 +92,25 @@ class Press:
         content = encode_film(frames, format, rate=rate, **said)
         write_bytes(path, content if self.signer is None else signing.film(content, manifest, format, self.signer))
         return manifest
+
+    @contextlib.contextmanager
+    def film_file(self, path: Path, format: str, rate: float, facts: Mapping[str, Any]) -> Iterator[FilmFile]:
+        """As `film`, of frames that are added one after the other: a video may be of any length. WebM carries no
+        signature."""
+        manifest = self.manifest(kind="sheet", **facts)
+        with tempfile.TemporaryFile(prefix="maquette-") as plain:
+            film = FilmFile(plain, format, rate=rate)
+            yield film
+            film.close()
+            plain.seek(0)
+            with atomic_file(path) as stream:
+                if self.signer is None or format not in signing.TYPES:
+                    shutil.copyfileobj(plain, stream)
+                    return
+                with tempfile.TemporaryFile(prefix="maquette-") as signed:
+                    signing.film_stream(plain, signed, manifest, format, self.signer)
+                    signed.seek(0)
+                    shutil.copyfileobj(signed, stream)
 
     def edited(self, content: bytes, manifest: Manifest, source: signing.Source | None) -> bytes:
         """The signed file of an image that was made from another file; `content` says what `manifest` says in XMP."""

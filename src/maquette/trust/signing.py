@@ -10,7 +10,7 @@ import functools
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from maquette.core.errors import TrustError, UsageError
 from maquette.core.image import FORMATS, Image, encode
@@ -81,6 +81,12 @@ def film(content: bytes, manifest: Manifest, format: str, signer: Signer) -> byt
     return _sign(content, format, manifest, signer, [_created(COMPOSITE, manifest)], [])
 
 
+def film_stream(source: BinaryIO, to: BinaryIO, manifest: Manifest, format: str, signer: Signer) -> None:
+    """As `film`, from file to file."""
+    _only("sheet", manifest)
+    _sign_into(source, to, format, manifest, signer, [_created(COMPOSITE, manifest)], [])
+
+
 def _only(kind: str, manifest: Manifest) -> None:
     if manifest.kind != kind:
         raise TrustError(f"the manifest says {manifest.kind}, and this is {kind}")
@@ -114,6 +120,20 @@ def _sign(
     actions: Sequence[Mapping[str, Any]],
     sources: Sequence[tuple[Source, str, str]],
 ) -> bytes:
+    signed = io.BytesIO()
+    _sign_into(io.BytesIO(content), signed, format, manifest, signer, actions, sources)
+    return signed.getvalue()
+
+
+def _sign_into(
+    content: BinaryIO,
+    signed: BinaryIO,
+    format: str,
+    manifest: Manifest,
+    signer: Signer,
+    actions: Sequence[Mapping[str, Any]],
+    sources: Sequence[tuple[Source, str, str]],
+) -> None:
     import c2pa
 
     said: dict[str, Any] = {
@@ -123,16 +143,14 @@ def _sign(
             {"label": LABEL, "data": manifest.to_json(), "created": True},
         ],
     }
-    signed = io.BytesIO()
     try:
         with c2pa.Builder(said, _writing()) as builder:
             for source, relation, name in sources:
                 told = {"title": source.title, "relationship": relation, "label": name}
                 builder.add_ingredient(told, source.media, io.BytesIO(source.content))
-            builder.sign(_native(signer), TYPES[format], io.BytesIO(content), signed)
+            builder.sign(_native(signer), TYPES[format], content, signed)
     except Exception as error:  # the library knows many kinds; none says anything of the key
         raise TrustError(f"the image could not be signed ({plain_error(error)})", do=_help(signer)) from None
-    return signed.getvalue()
 
 
 def _help(signer: Signer) -> str:
