@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import FileResponse, Response
 
-from maquette.faces.http.endpoint import Call, Parameter, endpoint, missing
+from maquette.faces.http.endpoint import Call, Parameter, endpoint, is_number, missing
 from maquette.faces.http.looks import png, scaled
 from maquette.faces.http.verbs import told
 from maquette.operations import schemas
@@ -301,7 +301,7 @@ def run_sheets(studio: Studio, call: Call) -> Any:
     entry = studio.catalogue.find("run", call.path["id"])
     base = f"/api/runs/{call.path['id']}/sheets"
     return [
-        {"file": name, "images": int(name[:12]) if name[:12].isdigit() else None, "url": f"{base}/{name}"}
+        {"file": name, "images": int(name[:12]) if is_number(name[:12]) else None, "url": f"{base}/{name}"}
         for name in _sheets(entry.path)
     ]  # fmt: skip
 
