@@ -124,6 +124,11 @@ class Warm:
         """How many wishes wait."""
         return len(self._wishes)
 
+    @property
+    def patience(self) -> float:
+        """About how many seconds it takes until what waits is made."""
+        return sum(wish.left for wish in list(self._wishes)) * self._rate
+
     def fresh(self, path: Path) -> Ready | None:
         """The model of a run, if it is loaded as it is on the disk now."""
         known = self.ready.get(path)
@@ -176,8 +181,7 @@ class Warm:
             if self._closed:
                 raise BusyError("the studio is being closed")
             if len(self._wishes) >= self._most:
-                left = sum(wish.left for wish in self._wishes)
-                raise BusyError(f"{len(self._wishes)} requests for images are waiting already", left * self._rate)
+                raise BusyError(f"{len(self._wishes)} requests for images are waiting already", self.patience)
             self._wishes.append(wish)
             self._bell.notify()
         return wish.future

@@ -114,6 +114,13 @@ async def _gone(call: Call) -> None:
         pass
 
 
+def room(studio: Studio) -> None:
+    """Refuse where as many wait as may, without looking at what is asked: a crowd is answered at once."""
+    warm = studio._warm
+    if warm is not None and warm.waiting >= studio.queue:
+        raise busy(warm.patience, f"{warm.waiting} requests for images are waiting already")
+
+
 def taken(ask: Any) -> Future[list[Any]]:
     """A wish that was taken; a full queue is told with the time to come again."""
     from maquette.engine.warm import BusyError
@@ -164,7 +171,7 @@ def _row(row: dict[str, Any]) -> int | Mix:
     return mix.seeds[0] if len(mix.seeds) == 1 and mix.weights[0] > 0 else mix
 
 
-@endpoint("POST", "/api/live", "Images between seeds, at once", group="At once", body=_LIVE, media="image/*")
+@endpoint("POST", "/api/live", "Images between seeds, at once", group="At once", body=_LIVE, media="image/*", gate=room)
 async def live(studio: Studio, call: Call) -> Any:
     """One image, or several side by side; made by a pass as small as they are, and not signed."""
     began = time.perf_counter()

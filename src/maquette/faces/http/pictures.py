@@ -118,11 +118,8 @@ def _words(one: Mapping[str, Any]) -> str:
 @endpoint("GET", "/api/images/{id}", "One image: its facts, and all that can be proved of it")
 def image(studio: Studio, call: Call) -> Any:
     """What `verify` says of the file."""
-    from maquette.operations import operation as table
-
     entry = studio.catalogue.find("image", call.path["id"])
-    *_, result = table.run("verify", studio.workspace, {"file": [str(entry.path)], "workers": 1})
-    report = result.to_json()["images"][0]
+    report = studio.proofs.of(entry.path)
     looked = studio.looks.image(entry.path)
     return {
         **_facts(call.path["id"], entry), "report": report, "width": looked.shape[1], "height": looked.shape[0],

@@ -15,6 +15,7 @@ from maquette.faces.http.looks import Looks
 from maquette.faces.http.metrics import Metrics
 from maquette.faces.http.page import Page
 from maquette.faces.http.printing import Presses, Printer
+from maquette.faces.http.proofs import Proofs
 from maquette.faces.http.values import Reader
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ class Studio:
     looks: Looks
     page: Page
     presses: Presses
+    proofs: Proofs
     metrics: Metrics = field(default_factory=Metrics)
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
     began: float = field(default_factory=time.time)
@@ -51,7 +53,7 @@ class Studio:
             workspace=workspace, paths=paths, queue=queue, catalogue=catalogue,
             reader=Reader(catalogue, paths=paths), hub=hub,
             jobs=Jobs(workspace, hub, queue=queue, at_once=at_once), looks=Looks(), page=Page.read(),
-            presses=Presses(workspace),
+            presses=Presses(workspace), proofs=Proofs(workspace),
         )  # fmt: skip
 
     @property
@@ -79,4 +81,5 @@ class Studio:
         if self._warm is not None:
             self._warm.close()
         self.looks.close()
+        self.proofs.close()
         self.jobs.leave()
