@@ -50,7 +50,7 @@ def test_the_result_and_the_metadata_hold_what_is_promised(exported, shared):
     assert result["agreement"] == {"largest": 0.0, "apart": 0.0, "images": 16}
     assert result["inputs"] == ["noise_oracle", "condition_label", "dial_temperature"]
     assert [e.path for e in events if e.name == "made"] == [str(to)]
-    assert any(e.name == "progress" and e.total == 4 for e in events)
+    assert any(e.name == "progress" and e.total == 3 for e in events)
     facts = {p.key: p.value for p in onnx.load(to).metadata_props}
     run = Run.open(shared.runs / "shapes")
     assert facts["family"] == "oracle" and facts["model"] == run.facts["model"] and facts["licence"] == "CC0 <b>all</b>"
@@ -89,7 +89,11 @@ def test_another_program_makes_the_images_of_the_same_seeds(exported, shared, tm
 @pytest.mark.parametrize(
     ("values", "error", "words"),
     [
-        ({"to": "shapes.pt"}, UsageError, "shapes.pt could be any kind of file; give a name that ends in .onnx"),
+        (
+            {"to": "shapes.pt"},
+            UsageError,
+            "shapes.pt could be any kind of file; give a name that ends in .onnx or .html",
+        ),
         ({"run": "none"}, RunError, "there is no such folder"),
         ({"what": "encode"}, UsageError, "the family oracle cannot encode; it can: sample"),
         ({"temprature": "2"}, UsageError, "temprature"),

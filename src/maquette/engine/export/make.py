@@ -1,4 +1,4 @@
-"""From a run to the bytes of a file for other programs, step by step."""
+"""From a run to a graph that agrees with its model, step by step."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from maquette.core.settings import from_json
@@ -14,6 +13,7 @@ from maquette.core.spec import DataSpec
 from maquette.engine.export import onnx
 from maquette.engine.export.facts import metadata
 from maquette.engine.export.graph import TRIED, Graph, graph_of
+from maquette.engine.export.page import fits
 from maquette.engine.load import load
 from maquette.engine.sample import examples
 from maquette.engine.table import condition_table
@@ -29,37 +29,51 @@ class Exported:
     graph: Graph
     content: bytes
     agreement: onnx.Agreement
-    half: bool
     facts: Mapping[str, Any]
+    table: Mapping[str, NDArray[Any]]
+    """Rows of conditions as they are in training."""
 
 
-def exported(run: Run, what: str, dials: Mapping[str, str], weights: str, version: str) -> Iterator[str | Exported]:
-    """What is being done, in words, and at last the graph; an error where it does not agree with the model."""
+def exported(
+    run: Run, what: str, dials: Mapping[str, str], weights: str, version: str, *, page: bool = False
+) -> Iterator[str | Exported]:
+    """What is being done, in words, and at last the graph; an error where it does not agree with the model.
+
+    For a page, weights are kept in half precision where that agrees: it is worth a step of 255.
+    """
     onnx.needed()
     yield "reading the model"
     family = load(run)
     options: Any = from_json(family.Options, dials, what=f"the dials of {run.facts.get('family')}")
     form = family.made(options)
-    graph = graph_of(family, what, options, _rows(run, family, form))
+    table = _table(run, family, form)
+    known = [c for c in form.conditions if c.name in table]
+    graph = graph_of(family, what, options, examples(known, table, TRIED))
+    if page:
+        fits(graph)
     yield "writing the graph"
     model = onnx.traced(graph)
-    facts = metadata(graph, run.facts, cards.facts(run.path), version)
     yield "trying it beside the model"
-    half = weights == "half"
-    for kept in (True, False) if weights == "auto" else (half,):
-        content = onnx.described(onnx.halved(model) if kept else model, onnx.facts_of(facts))
-        found = onnx.agreement(graph, content, range(TRIED))
-        if found.apart <= onnx.FEW or not kept or weights == "half":
-            break
+    usual = "half" if page else "single"
+    kept = usual if weights == "auto" else weights
+    chosen, found = _tried(graph, model, kept)
+    if weights == "auto" and kept == "half" and found.apart > onnx.FEW:
+        kept = "single"
+        chosen, found = _tried(graph, model, kept)
     onnx.checked(found)
-    facts = {**facts, "agreement": found.to_json(), "weights": "half" if kept else "single"}
-    content = onnx.described(onnx.halved(model) if kept else model, onnx.facts_of(facts))
-    yield Exported(graph, content, found, kept, facts)
+    facts = metadata(graph, run.facts, cards.facts(run.path), version)
+    facts |= {"agreement": found.to_json(), "weights": kept}
+    content = onnx.described(chosen, {} if page else onnx.facts_of(facts))
+    yield Exported(graph, content, found, facts, table)
 
 
-def _rows(run: Run, family: Family, form: DataSpec) -> Mapping[str, NDArray[Any]]:
-    """Conditions to try it with: those of training, in turn; of what may be left out, those that were kept."""
+def _tried(graph: Graph, model: Any, weights: str) -> tuple[Any, onnx.Agreement]:
+    """The model with its weights kept so, and how well it agrees."""
+    chosen = onnx.halved(model) if weights == "half" else model
+    return chosen, onnx.agreement(graph, onnx.described(chosen, {}), range(TRIED))
+
+
+def _table(run: Run, family: Family, form: DataSpec) -> Mapping[str, NDArray[Any]]:
+    """The conditions of training that were kept; where one may be left out, it may be missing."""
     optional = {c.name for c in form.conditions if c not in family.spec.conditions}
-    table = condition_table(run, form, optional)
-    known = [c for c in form.conditions if c.name in table]
-    return {name: np.asarray(values) for name, values in examples(known, table, TRIED).items()}
+    return condition_table(run, form, optional)

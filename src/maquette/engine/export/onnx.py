@@ -202,10 +202,10 @@ def agreement(graph: Graph, content: bytes, seeds: Sequence[int]) -> Agreement:
 
 
 def compared(found: NDArray[Any], expected: NDArray[Any]) -> Agreement:
-    """How near the one is to the other."""
+    """How near the one is to the other. A colour counts by how much of it is seen: what is clear may have any."""
     if found.shape != expected.shape:
         raise ModelFileError(f"the graph gives {found.shape}, the model {expected.shape}")
-    difference = np.abs(found.astype(np.float64) - expected.astype(np.float64))
+    difference = np.abs(_seen(found) - _seen(expected))
     if expected.dtype.kind in "iu":
         difference *= 255 / np.iinfo(expected.dtype).max
         allowed = FAR
@@ -214,6 +214,14 @@ def compared(found: NDArray[Any], expected: NDArray[Any]) -> Agreement:
     largest = float(difference.max(initial=0.0)) if np.isfinite(difference).all() else float("inf")
     apart = float(np.mean(~(difference <= allowed))) if difference.size else 0.0
     return Agreement(largest, apart, len(expected))
+
+
+def _seen(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Numbers; of images with alpha the colours as they lie on black."""
+    numbers = values.astype(np.float64)
+    if values.dtype == np.uint8 and values.shape[-1] == 4:
+        numbers[..., :3] *= numbers[..., 3:] / 255
+    return numbers
 
 
 def checked(found: Agreement) -> Agreement:
