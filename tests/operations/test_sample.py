@@ -240,3 +240,41 @@ def test_memory_does_not_grow_with_the_pictures(shared, tmp_path):
         tracemalloc.stop()
     # What grows is what is said of an image (its path, seed and record), about a kilobyte each. The pixels do not.
     assert peaks[2] - peaks[1] < 1436 * 1200, peaks
+
+
+# Workers
+
+
+@pytest.mark.parametrize("more", [{}, {"refine": "sharpen amount=0.4", "format": "webp"}], ids=["plain", "refined"])
+def test_workers_make_the_same_files(sample, tmp_path, more):
+    """The same pixels, names and records; manifests differ in time and what computed alone."""
+    alone, among = sample(count=40, to="alone", **more), sample(count=40, to="among", workers="2", **more)
+    np.testing.assert_array_equal(pixels(alone), pixels(among))
+    assert [event.done for event in among if event.name == "progress"] == [16, 32, 40]
+    named = [sorted(path.name for path in (tmp_path / to).iterdir()) for to in ("alone", "among")]
+    assert named[0] == named[1]
+    said = [records(tmp_path / to) for to in ("alone", "among")]
+    assert [[row.get("seed"), row.get("conditions")] for row in said[0]] == [
+        [row.get("seed"), row.get("conditions")] for row in said[1]
+    ]
+    for one, other in zip(alone[-1].value.paths, among[-1].value.paths, strict=True):
+        first, second = (json.loads(load_manifest(path)) for path in (one, other))
+        for fact in ("time", "software"):
+            first.pop(fact), second.pop(fact)
+        assert first == second
+
+
+def load_manifest(path):
+    from PIL import Image as Pillow
+
+    from maquette.trust import metadata
+
+    with Pillow.open(path) as picture:
+        return json.dumps(metadata.read(picture).manifest.to_json())
+
+
+def test_workers_that_cannot_be_are_refused(sample):
+    with pytest.raises(UsageError, match=r"0.* workers are not possible"):
+        sample(workers="0")
+    with pytest.raises(UsageError, match="one process; leave out --workers"):
+        sample(workers="2", release=True)

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from maquette.core.errors import DataError, UsageError
 from maquette.core.event import Event, Made, Note, Progress, Result, Warning
 from maquette.core.settings import argument, dials, setting
+from maquette.core.workers import FORM
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maquette.core.spec import DataSpec
-    from maquette.engine.refined import Refiner
     from maquette.store.workspace import Workspace
-    from maquette.trust.press import Press
 
 MOST = 10_000_000
 SHEET = 3 * 64 * 512**2
@@ -66,6 +66,9 @@ class Sample:
     )
     maker: str = setting("", "the name that signed images carry; none when left out", form="NAME")
     device: str = setting("cpu", "where to compute", choices=("cpu", "cuda", "mps"))
+    workers: str | int | None = setting(
+        None, "processes that make images, or a Ray cluster; this one alone when left out", form=FORM
+    )
     dials: Mapping[str, str] = dials("the family's own dials, such as --truncation 0.7")
 
 
@@ -95,20 +98,19 @@ class Pictures(Sequence["NDArray[Any]"]):
 @operation
 def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     """Make images with a trained model: image k depends on the model, its seed and what was asked for alone."""
-    import numpy as np
-
     from maquette.core.image import FORMATS, sheet
     from maquette.core.noise import SEED_LIMIT
     from maquette.core.settings import from_json, to_json
+    from maquette.core.workers import Workers
     from maquette.engine.load import load
     from maquette.engine.refined import of_one_size
-    from maquette.engine.sample import beside, film_length, software, vouched, wishes
+    from maquette.engine.sample import beside, film_length
     from maquette.engine.table import condition_table
     from maquette.operations import _films
     from maquette.operations._inputs import Inputs
+    from maquette.operations._making import Maker, elsewhere, here, record
     from maquette.operations._release import Gates
     from maquette.store.run import Run
-    from maquette.trust.press import Press
 
     run = Run.open(workspace.run_path(request.run))
     model = load(run, device=request.device)
@@ -118,7 +120,6 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     table = condition_table(run, model.spec)
     for text in _remarks(model.spec, table, inputs.common):
         yield Note(text=text)
-    optional = {c.name for c in form.conditions if c not in model.spec.conditions}
     to = Path(request.to).expanduser() if request.to else workspace.images / run.path.name
     length = film_length(model, options)
     count = request.count or (1 if inputs.many else 64 if length == 1 else 8)
@@ -128,22 +129,18 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         raise UsageError(f"{total:,} images are too many at once", do=f"make at most {MOST:,}")
     if seeds[-1] >= SEED_LIMIT:
         raise UsageError(f"the last seed would be {seeds[-1]}", do=f"the largest is {SEED_LIMIT - 1}")
-    press = Press(
-        workspace.home, format=request.format, sign=request.sign == "on", maker=request.maker,
-        watermark=request.watermark,
-    )  # fmt: skip
-    shared = {
-        "family": str(run.facts.get("family")), "software": software(model), "dials": to_json(options),
-        "batch": model.together, "tile": form.tile, **_data_facts(run.facts),
-    }  # fmt: skip
-    refiner = _refiner(request, press, workspace, form) if request.refine else None
+    maker = Maker(request, workspace, run, model, options)
+    press, shared = maker.press, maker.shared
+    workers = Workers.read(request.workers)
+    if workers.many and (length > 1 or request.release):
+        raise UsageError("films and --release are for one process", do="leave out --workers")
     if length > 1 and request.release:
         raise UsageError(
             "the frames of films are not compared with training images", do="leave out --release, knowing that nothing "
             "is checked",
         )  # fmt: skip
     if length > 1:
-        filming = _films.Filming(run, model, options, table, to, press, refiner, shared)
+        filming = _films.Filming(run, model, options, table, to, press, maker.refiner, shared)
         yield from _films.make(request, filming, inputs, seeds, workspace)
         return
     gate: Gates | None = None
@@ -156,43 +153,34 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     first: list[NDArray[Any]] = []
     records: dict[str, str] = {}
     used: list[int] = []
-    for stretch in inputs.stretches(seeds):
-        if isinstance(stretch, Warning):
-            total -= len(seeds)
-            yield stretch
-            continue
-        size = (form.height, form.width)
-        parts = [wishes(form.conditions, table, given.values, part, size, optional) for given, part in stretch]
-        rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        owners = [given for given, part in stretch for _ in part]
-        done = 0
-        for batch in vouched(model, str(run.facts["model"]), [s for _, part in stretch for s in part], rows, options):
-            may = gate([made.picture for made in batch], [made.seed for made in batch]) if gate else [True] * len(batch)
-            for made, passes in zip(batch, may, strict=True):
-                if not passes:
-                    done += 1
+    making = (
+        elsewhere(maker, inputs, seeds, table, workers, request, workspace, shown=64 if request.sheet else 0)
+        if workers.many
+        else here(maker, inputs, seeds, table, gate)
+    )
+    with contextlib.closing(making):
+        for done in making:
+            if isinstance(done, Warning):
+                total -= len(seeds)
+                yield done
+                continue
+            for at, (given, asked, piece) in enumerate(zip(done.givens, done.asked, done.pieces, strict=True)):
+                if piece is None:
                     continue
-                given = owners[done]
-                path = to / f"{given.name}seed-{made.seed:08d}{FORMATS[request.format][1]}"
-                asked = {s.name: s.describe(rows[s.name][done]) for s in form.conditions if s.name in rows}
-                asked |= given.digests
-                picture = made.picture
-                if refiner is None:
-                    manifest = press.generated(path, made, {**shared, "conditions": asked}, given.source)
-                    mark = manifest.mark
-                else:
-                    refined = refiner.write(path, made, {**shared, "conditions": asked}, given.source)
-                    manifest, picture, mark = refined.manifest, refined.image, refined.mark
-                record = {"file": path.name, "seed": made.seed, "conditions": asked, "manifest": manifest.digest}
-                records[path.name] = json.dumps(record, ensure_ascii=False)
-                noted.append({"run": str(run.path), "seed": made.seed, "manifest": manifest.digest, "mark": mark})
+                path = to / f"{given.name}seed-{piece.seed:08d}{FORMATS[request.format][1]}"
+                manifest = press.write(path, piece.content, piece.manifest)
+                records[path.name] = record(path.name, replace(piece, manifest=manifest), asked)
+                noted.append(
+                    {"run": str(run.path), "seed": piece.seed, "manifest": manifest.digest, "mark": piece.mark}
+                )
                 paths.append(path)
-                used.append(made.seed)
-                shown = {name: rows[name][done : done + 1] for name in given.digests}
-                tiles = beside([picture], shown, form.conditions)
-                if len(first) + len(tiles) <= 64 and (len(first) + len(tiles)) * picture.size <= SHEET:
+                used.append(piece.seed)
+                if piece.image is None or len(first) >= 64:
+                    continue
+                shown = {name: done.rows[name][at : at + 1] for name in given.digests}
+                tiles = beside([piece.image], shown, form.conditions)
+                if len(first) + len(tiles) <= 64 and (len(first) + len(tiles)) * piece.image.size <= SHEET:
                     first += tiles
-                done += 1
             spent = time.perf_counter() - began
             yield Progress(
                 verb="sample", done=(looked := len(paths) + len(gate.left_out if gate else [])), total=total,
@@ -240,29 +228,6 @@ def _remarks(spec: DataSpec, table: Mapping[str, Any], given: Mapping[str, Any])
             captions = (condition.describe(row) or "" for row in table[condition.name])
             if said := unlike(given[condition.name], captions):
                 yield said
-
-
-def _refiner(request: Sample, press: Press, workspace: Workspace, spec: DataSpec) -> Refiner:
-    """What finishes every image by the recipe that was asked for."""
-    import maquette
-    from maquette.engine.refined import Refiner
-    from maquette.operations.refine import models
-    from maquette.refining.named import recipe
-    from maquette.trust.press import Press
-
-    parents = Press(
-        workspace.home, sign=request.sign == "on", maker=request.maker, watermark=request.watermark
-    )  # fmt: skip
-    return Refiner(
-        recipe(request.refine), press, parents, tile=spec.tile, version=maquette.__version__, hand=models(workspace)
-    )
-
-
-def _data_facts(facts: Mapping[str, Any]) -> dict[str, str]:
-    """The digests of the dataset that a run learned from, and of the list of what was left out of it."""
-    data = facts.get("dataset")
-    known = data if isinstance(data, dict) else {}
-    return {"dataset": str(known.get("digest", "")), "set_aside": str(known.get("set_aside", ""))}
 
 
 def write_records(to: Path, records: Mapping[str, str], facts: Mapping[str, Any]) -> None:

@@ -1,0 +1,420 @@
+"""Bulk work: many tasks of one kind, done by several processes, answered in the order in which they were given.
+
+The kind of work is a module with a function `make(settings)` that returns the function which answers a task. Settings
+and tasks are JSON, with bytes beside it, so that a task means the same whoever does it: processes of this machine (the
+default) or of a Ray cluster. A process that dies costs time alone: its task is given to another one. Only a few tasks
+are ahead of the last answer that was taken, so that memory does not grow with their number.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import maquette
+from maquette.core import errors
+from maquette.core.errors import MaquetteError, UsageError
+from maquette.core.workers import Workers, processors
+from maquette.data.worker import command, read_message, write_message
+
+Answer = tuple[dict[str, Any], bytes]
+Work = Callable[[Mapping[str, Any], bytes], Answer]
+AHEAD = 3
+"""Tasks for each process that may be under way or waiting to be taken."""
+TRIES = 4
+"""How often a task is given to a process before it is held to be what kills them."""
+ANSWERS = 5.0
+"""Seconds in which a Ray cluster must answer."""
+_FEW = 2**20
+"""Bytes of the JSON part of a message."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One piece of work: JSON, and bytes beside it."""
+
+    head: Mapping[str, Any]
+    body: bytes = b""
+
+
+class WorkError(MaquetteError):
+    """Bulk work could not be done: processes could not be started or reached, or died again and again."""
+
+
+def bulk(module: str, settings: Mapping[str, Any], tasks: Iterable[Task], workers: Workers) -> Iterator[Answer]:
+    """The answers to all tasks, in their order."""
+    given = {**settings, "module": module, "version": maquette.__version__}
+    if workers.ray is None:
+        threads = max(1, processors() // workers.processes)
+        pool: _Pool = _Local(workers.processes, {**given, "threads": threads})
+    else:
+        pool = _Ray(workers, {**given, "threads": 1})
+    with contextlib.closing(pool):
+        yield from pool.answers(iter(tasks))
+
+
+def start(settings: Mapping[str, Any]) -> Work:
+    """In a worker: get ready for the work."""
+    if settings["version"] != maquette.__version__:
+        raise WorkError(
+            f"a worker has Maquette {maquette.__version__}, and {settings['version']} gives it work",
+            do="install the same version everywhere",
+        )
+    name = str(settings["module"])
+    if not name.startswith("maquette."):
+        raise WorkError(f"{name!r} is no work of Maquette")
+    if "torch" in settings.get("needs", ("torch",)):
+        import torch
+
+        torch.set_num_threads(int(settings["threads"]))
+    work: Work = importlib.import_module(name).make(settings)
+    return work
+
+
+def answered(work: Work, head: Mapping[str, Any], body: bytes) -> Answer:
+    """In a worker: the answer, or the error as one."""
+    try:
+        return work(head, body)
+    except MaquetteError as error:
+        kind = next(k.__name__ for k in type(error).__mro__ if getattr(errors, k.__name__, None) is k)
+        return {"error": {"kind": kind, "what": error.what, "where": error.where, "do": error.do}}, b""
+    except Exception as error:
+        said = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        return {"error": {"kind": "MaquetteError", "what": f"this is a fault in Maquette ({said})"}}, b""
+
+
+def _checked(answer: Answer) -> Answer:
+    said = answer[0].get("error")
+    if said is None:
+        return answer
+    kind = getattr(errors, str(said["kind"]), MaquetteError)
+    raise kind(said["what"], where=said.get("where") or None, do=said.get("do", ""))
+
+
+@dataclass
+class _Given:
+    """A task that is under way."""
+
+    place: int
+    task: Task
+    tries: int = 0
+
+    def again(self, why: str) -> None:
+        """Count another death at it."""
+        self.tries += 1
+        if self.tries >= TRIES:
+            raise WorkError(f"{self.tries} workers died one after the other at the same task ({why})")
+
+
+class _Pool:
+    """Hands out tasks and hands over answers in order."""
+
+    def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
+        raise NotImplementedError
+
+    def close(self) -> None:
+        raise NotImplementedError
+
+
+# Processes of this machine
+
+
+class _Local(_Pool):
+    """A thread for each process waits for it, and starts another one when it has died."""
+
+    def __init__(self, count: int, settings: Mapping[str, Any]) -> None:
+        self._settings = settings
+        self._state = threading.Condition()
+        self._closed = False
+        self._error: BaseException | None = None
+        self._done: dict[int, Answer] = {}
+        self._taken, self._next, self._count = 0, 0, count
+        self._ended = False
+        self._processes: dict[int, subprocess.Popen[bytes]] = {}
+        self._tasks: Iterator[Task] = iter(())
+        self._threads = [threading.Thread(target=self._serve, args=(number,), daemon=True) for number in range(count)]
+
+    def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
+        """All answers, in order."""
+        self._tasks = tasks
+        for thread in self._threads:
+            thread.start()
+        while True:
+            with self._state:
+                self._state.wait_for(
+                    lambda: (
+                        self._error is not None
+                        or self._taken in self._done
+                        or (self._ended and self._taken == self._next)
+                    )
+                )
+                if self._error is not None:
+                    raise self._error
+                if self._taken not in self._done:
+                    return
+                answer = self._done.pop(self._taken)
+                self._taken += 1
+                self._state.notify_all()
+            yield _checked(answer)
+
+    def close(self) -> None:
+        """End all processes, whatever they are at."""
+        with self._state:
+            self._closed = True
+            self._state.notify_all()
+        while any(thread.is_alive() for thread in self._threads):
+            for process in list(self._processes.values()):
+                process.kill()
+            for thread in self._threads:
+                if thread.ident is not None:
+                    thread.join(0.05)
+        for number in list(self._processes):
+            self._end(number)
+
+    def _serve(self, number: int) -> None:
+        try:
+            while (given := self._take()) is not None:
+                answer = self._ask(number, given)
+                if answer is None:
+                    return
+                with self._state:
+                    self._done[given.place] = answer
+                    self._state.notify_all()
+        except BaseException as error:
+            with self._state:
+                self._error = self._error or error
+                self._state.notify_all()
+
+    def _take(self) -> _Given | None:
+        """The next task, when the answers before it have been taken up to a few."""
+        with self._state:
+            self._state.wait_for(lambda: self._closed or self._ended or self._next - self._taken < AHEAD * self._count)
+            if self._closed or self._ended:
+                return None
+            task = next(self._tasks, None)
+            if task is None:
+                self._ended = True
+                self._state.notify_all()
+                return None
+            self._next += 1
+            return _Given(self._next - 1, task)
+
+    def _ask(self, number: int, given: _Given) -> Answer | None:
+        while not self._closed:
+            process = self._processes.get(number) or self._start(number)
+            assert process.stdin and process.stdout
+            try:
+                write_message(process.stdin, dict(given.task.head), given.task.body)
+                process.stdin.flush()
+                head, body = read_message(process.stdout)
+                return {key: value for key, value in head.items() if key != "size"}, body
+            except (OSError, EOFError, ValueError, KeyError):
+                code = self._end(number)
+                if not self._closed:
+                    given.again(f"signal {-code}" if code < 0 else f"code {code}")
+        return None
+
+    def _start(self, number: int) -> subprocess.Popen[bytes]:
+        names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+        few = {name: str(self._settings["threads"]) for name in names}
+        process = subprocess.Popen(
+            command("maquette.engine.bulk"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            env={**os.environ, **few}, start_new_session=True,  # Ctrl-C is for this process, which ends its workers
+        )  # fmt: skip
+        self._processes[number] = process
+        assert process.stdin and process.stdout
+        try:
+            write_message(process.stdin, dict(self._settings))
+            process.stdin.flush()
+            head, _ = read_message(process.stdout)
+        except (OSError, EOFError, ValueError, KeyError):
+            code = self._end(number)
+            if self._closed:
+                raise WorkError("the work was stopped") from None
+            raise WorkError(f"a worker could not be started (it ended with {code})", do="free some memory") from None
+        _checked((head, b""))
+        return process
+
+    def _end(self, number: int) -> int:
+        process = self._processes.pop(number, None)
+        if process is None:
+            return 0
+        process.kill()
+        process.wait()
+        for pipe in (process.stdin, process.stdout):
+            with contextlib.suppress(OSError, ValueError):
+                if pipe:
+                    pipe.close()
+        return process.returncode
+
+
+def main() -> None:
+    """Be a worker of this machine: read settings, then tasks, and answer each, until nobody gives any."""
+    source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=1 << 16)
+    os.dup2(2, 1)  # Whatever a library prints must not get among the answers.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    settings, _ = read_message(source)
+    ready: dict[str, Any] = {}
+    work: Work | None = None
+
+    def begin(_: Mapping[str, Any], __: bytes) -> Answer:
+        nonlocal work
+        work = start(settings)
+        return {}, b""
+
+    ready, _ = answered(begin, {}, b"")
+    write_message(answers, ready)
+    answers.flush()
+    while work is not None:
+        try:
+            head, body = read_message(source)
+        except EOFError:
+            return
+        write_message(answers, *answered(work, head, body))
+        answers.flush()
+
+
+# Processes of a Ray cluster
+
+
+class Actor:
+    """A worker of a Ray cluster."""
+
+    def __init__(self, settings: str) -> None:
+        self._settings = json.loads(settings)
+        self._work: Work | None = None
+
+    def ask(self, head: str, body: bytes) -> tuple[str, bytes]:
+        """The answer to one task."""
+
+        def do(head: Mapping[str, Any], body: bytes) -> Answer:
+            self._work = self._work or start(self._settings)
+            return self._work(head, body)
+
+        found, content = answered(do, json.loads(head), body)
+        return json.dumps(found), content
+
+
+@dataclass
+class _Busy:
+    """An actor, and the tasks that it was given."""
+
+    actor: Any
+    given: dict[Any, _Given] = field(default_factory=dict)
+
+
+class _Ray(_Pool):
+    """Actors, each of which has one task under way and one that waits."""
+
+    def __init__(self, workers: Workers, settings: Mapping[str, Any]) -> None:
+        try:
+            import ray
+        except ImportError:
+            raise UsageError(
+                "Ray is not installed here", do="install it with: pip install 'maquette[ray]', or give --workers N"
+            ) from None
+        self._ray, self._settings = ray, json.dumps(settings)
+        self._own = not ray.is_initialized()
+        if self._own:
+            _connect(ray, workers.ray or "")
+        count = int(ray.cluster_resources().get("CPU", 1))
+        self._actors = [self._start() for _ in range(max(1, count))]
+
+    def _start(self) -> _Busy:
+        remote: Any = self._ray.remote(num_cpus=1, max_restarts=0)(Actor)
+        return _Busy(remote.remote(self._settings))
+
+    def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
+        """All answers, in order."""
+        done: dict[int, Answer] = {}
+        taken = following = 0
+        ended = False
+        while not ended or taken < following:
+            for busy in self._actors:
+                while not ended and len(busy.given) < 2 and following - taken < AHEAD * len(self._actors):
+                    task = next(tasks, None)
+                    if task is None:
+                        ended = True
+                        break
+                    self._give(busy, _Given(following, task))
+                    following += 1
+            if taken not in done and taken < following:
+                self._wait(done)
+            while taken in done:
+                yield _checked(done.pop(taken))
+                taken += 1
+
+    def _give(self, busy: _Busy, given: _Given) -> None:
+        busy.given[busy.actor.ask.remote(json.dumps(dict(given.task.head)), given.task.body)] = given
+
+    def _wait(self, done: dict[int, Answer]) -> None:
+        """Take the answers that are there, at least one; what a dead actor was given goes to a new one."""
+        waiting = {ref: busy for busy in self._actors for ref in busy.given}
+        ready, _ = self._ray.wait(list(waiting), num_returns=1)
+        for ref in ready:
+            busy = waiting[ref]
+            given = busy.given.get(ref)
+            if given is None:
+                continue
+            try:
+                head, body = self._ray.get(ref)
+                done[given.place] = json.loads(head), body
+                del busy.given[ref]
+            except self._ray.exceptions.RayError as error:
+                given.again(type(error).__name__)
+                lost = list(busy.given.values())
+                place = self._actors.index(busy)
+                self._actors[place] = self._start()
+                for each in lost:
+                    self._give(self._actors[place], each)
+
+    def close(self) -> None:
+        """Let the actors go."""
+        for busy in self._actors:
+            with contextlib.suppress(Exception):
+                self._ray.kill(busy.actor)
+        if self._own:
+            self._ray.shutdown()
+
+
+def _connect(ray: Any, address: str) -> None:
+    """Reach the cluster at the address, within seconds, or start one on this machine."""
+    shared: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
+    if not address:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(num_cpus=processors(), include_dashboard=False, _node_ip_address="127.0.0.1", **shared)
+        return
+    if address != "auto":
+        host, _, port = address.removeprefix("ray://").rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS).close()
+        except (OSError, OverflowError) as error:
+            reason = (getattr(error, "strerror", None) or str(error)).lower()
+            raise WorkError(
+                f"no Ray cluster answers at {address} ({reason})",
+                do="start one there with `ray start --head`, or give --workers ray for one of this machine",
+            ) from None
+    began = time.monotonic()
+    try:
+        ray.init(address=address, **shared)
+    except (ConnectionError, RuntimeError, ValueError) as error:
+        said = " ".join(str(error).split())[:160]
+        raise WorkError(
+            f"what answers at {address} is no Ray cluster that can be joined ({said}, after "
+            f"{time.monotonic() - began:.0f} s)", do="give the address that `ray start --head` printed",
+        ) from None  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
