@@ -119,13 +119,13 @@ class Bench:
         from maquette.core.image import FORMATS
         from maquette.core.settings import to_json
         from maquette.engine.sample import software
-        from maquette.operations.sample import _data_facts
+        from maquette.operations._making import data_facts
 
         model = self.latents.model
         asked = {s.name: s.describe(rows[s.name][row]) for s in model.spec.conditions if s.name in rows}
         facts = {
             "family": str(self.run.facts.get("family")), "software": software(model), "batch": model.together,
-            "dials": to_json(self.latents.options), "tile": model.spec.tile, **_data_facts(self.run.facts),
+            "dials": to_json(self.latents.options), "tile": model.spec.tile, **data_facts(self.run.facts),
             "conditions": asked,
         }  # fmt: skip
         path = self.to / f"{name}{FORMATS[self.press.format][1]}"

@@ -68,7 +68,7 @@ class Maker:
         form = model.made(options)
         self.shared: dict[str, Any] = {
             "family": str(run.facts.get("family")), "software": software(model), "dials": to_json(options),
-            "batch": model.together, "tile": form.tile, **_data_facts(run.facts),
+            "batch": model.together, "tile": form.tile, **data_facts(run.facts),
         }  # fmt: skip
         self.refiner = _refiner(request, self.press, workspace, form.tile) if request.refine else None
 
@@ -235,7 +235,7 @@ def _refiner(request: Sample, press: Press, workspace: Workspace, tile: Any) -> 
     )
 
 
-def _data_facts(facts: Mapping[str, Any]) -> dict[str, str]:
+def data_facts(facts: Mapping[str, Any]) -> dict[str, str]:
     """The digests of the dataset that a run learned from, and of the list of what was left out of it."""
     data = facts.get("dataset")
     known = data if isinstance(data, dict) else {}
