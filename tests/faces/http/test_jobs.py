@@ -46,6 +46,7 @@ def test_a_verb_becomes_a_job_with_its_events_and_result(painting):
     later = painting("GET", f"/api/jobs/{job['id']}/events", headers={"last-event-id": "8"}).content.decode()
     assert [part.split("\n")[1] for part in later.split("\n\n")[:-2]] == ["id: 9"]
     assert [one["id"] for one in painting.get("/api/jobs?verb=paint&state=done")] == [job["id"]]
+    assert not (painting.studio.workspace.home / "jobs" / job["id"] / "out").exists(), "it works among the images"
     painting("DELETE", f"/api/jobs/{job['id']}")
     assert painting("GET", f"/api/jobs/{job['id']}").status == 404
 

@@ -82,7 +82,8 @@ def test_prompts_become_labels_and_sizes_become_edits(warm):
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        ({"n": 0}, "n = 0"), ({"n": 1000}, "n = 1000"), ({"size": "9999x1"}, "size"), ({"size": 7}, "size"),
+        ({"n": 0}, "n = 0"), ({"n": 1000}, "n = 1000"), ({"n": 9, "size": "4096x4096"}, "too many at once"),
+        ({"size": "9999x1"}, "size"), ({"size": 7}, "size"),
         ({"seed": -1}, "seed"), ({"seed": 2**63}, "seed"), ({"response_format": "file"}, "response_format"),
         ({"prompt": 7}, "prompt"), ({"label": "none"}, "none"), ({"text": "a"}, "not trained with a text"),
         ({"dials": {"temperature": 9}}, "temperature"), ({"dials": {"none": 1}}, "none"), ({"number": {"x": 1}}, "x"),
@@ -149,6 +150,7 @@ def test_live_images_follow_seeds_and_lie_between_them(warm):
     for body in ({}, {"run": "none", "seeds": [1]}, {"run": "first"}, {"run": "first", "seeds": [-1]},
                  {"run": "first", "seeds": [1], "weights": [0]}, {"run": "first", "seeds": [1], "width": 1},
                  {"run": "first", "seeds": [1], "format": "svg"}, {"run": "first", "seeds": [1], "what": 1},
+                 {"run": "first", "rows": [{"seeds": [1]}] * 64, "width": 2048},
                  {"run": "first", "rows": []}, {"run": "first", "rows": [{"seeds": [1]}] * 65}, {"run": ["first"]},
                  {"run": "../first", "seeds": [1]}):  # fmt: skip
         assert warm("POST", "/api/live", body).status == 400, body

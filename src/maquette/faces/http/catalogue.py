@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 
 OPEN = 8
 """Datasets that are kept open."""
-FRESH = 0.5
-"""Seconds for which a list is believed; whoever changes something says so at once."""
+FRESH, SEEN = 0.5, 20.0
+"""Seconds for which a list is believed; whoever changes something says so at once. For images: while the index is the
+same, after which files that somebody removed by hand are noticed."""
 _BATCH = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST, _DEEPEST = 255, 16
 """Bytes of one part of an uploaded file's name, and how many parts there are."""
@@ -39,7 +40,7 @@ class Catalogue:
     def __init__(self, workspace: Workspace) -> None:
         self.workspace = workspace
         self.uploads = workspace.home / "uploads"
-        self._known: dict[str, tuple[float, dict[str, Entry]]] = {}
+        self._known: dict[str, tuple[float, tuple[int, ...], dict[str, Entry]]] = {}
         self._datasets: OrderedDict[Path, tuple[int, Dataset]] = OrderedDict()
         self._lock = threading.RLock()
 
@@ -49,11 +50,13 @@ class Catalogue:
 
     def all(self, kind: str) -> Mapping[str, Entry]:
         """Every thing of a kind by its id, the newest first."""
-        known = self._known.get(kind)
-        if known is None or time.monotonic() - known[0] > FRESH:
-            known = (time.monotonic(), {self.id_of(entry): entry for entry in self.workspace.index.list(kind)})
+        known, now = self._known.get(kind), time.monotonic()
+        # Images are many and come through the index alone, so they are the same as long as its file is.
+        stamp = _stamp(self.workspace.index.path) if kind == "image" else ()
+        if known is None or now - known[0] > (SEEN if stamp else FRESH) or stamp != known[1]:
+            known = (now, stamp, {self.id_of(entry): entry for entry in self.workspace.index.list(kind)})
             self._known[kind] = known
-        return known[1]
+        return known[2]
 
     def id_of(self, entry: Entry) -> str:
         """What requests call it: its name, with a mark of its place where it lies outside the workspace."""
@@ -146,6 +149,16 @@ class Catalogue:
 def image_id(path: str | os.PathLike[str]) -> str:
     """The id of an image: a digest of where it lies."""
     return _mark(Path(os.path.abspath(path)), 8)
+
+
+def _stamp(path: Path) -> tuple[int, ...]:
+    """What changes when a file of SQLite does."""
+    found: list[int] = []
+    for name in (path, f"{path}-wal"):
+        with contextlib.suppress(OSError):
+            one = os.stat(name)
+            found += [one.st_mtime_ns, one.st_size]
+    return tuple(found) or (0,)
 
 
 def _changed(path: Path) -> int:

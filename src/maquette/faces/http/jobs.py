@@ -83,7 +83,8 @@ class Jobs:
     def enqueue(self, job: Job) -> None:
         """Line a new job up; in the loop's thread."""
         self.all[job.id] = job
-        if job.verb in AT_ONCE:
+        # A table of labels is a file of anybody, so it is read by a command.
+        if job.verb in AT_ONCE and not {"from", "from_"} & set(job.values):
             self._in_thread(job)
         else:
             self._waiting.append(job)
@@ -206,7 +207,7 @@ class Jobs:
         job.state, job.began, job.place = "running", time.time(), None
         words = ["--home", str(self.workspace.home), "--values", str(job.folder / "values.json")]
         try:
-            command = process.start(job.verb, words, job.folder)
+            command = process.start(job.verb, words, job.folder, make_folder(self.workspace.images))
         except OSError as error:
             job.error = trouble.circumstance(error) or f"the command could not be started ({error})."
             self._end(job)

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from maquette.engine.warm import Ready
     from maquette.faces.http.state import Studio
 
-MOST_ROWS = 64
-"""Points of one strip."""
+MOST_ROWS, WIDEST_STRIP, MOST_PIXELS = 64, 16_000, 1 << 25
+"""Points of one strip, how wide it is at most, and how many pixels it has."""
 PREVIEWS = 8
 """Previews that may wait; the page sends the newest alone."""
 _POINT = {
@@ -181,6 +181,12 @@ async def live(studio: Studio, call: Call) -> Any:
     ready = await ready_of(studio, studio.catalogue.named("run", body["run"]).path)
     options = dials_of(ready, body)
     given = given_of(ready, options, body)
+    form = ready.form(options)
+    wide = width or form.width
+    if len(rows) * wide > WIDEST_STRIP or wide * wide * form.height // form.width * len(rows) > MOST_PIXELS:
+        raise UsageError(
+            f"{len(rows)} tiles of {wide} pixels are too large a strip", do="ask for fewer or smaller ones"
+        )
     future = taken(lambda: studio.warm.ask(ready, rows, given, options, exact=False))
     images = await made_of(call, future)
     content, media, shape = await asyncio.to_thread(_strip, images, width, kind)

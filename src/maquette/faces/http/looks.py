@@ -52,7 +52,7 @@ class Looks:
 
     def __init__(self) -> None:
         self._decoder: Decoder | None = None
-        self._lock = threading.Lock()
+        self._lock, self._two = threading.Lock(), threading.Semaphore(WORKERS)
         self._images, self._files = Store(), Store(KEPT // 2)
 
     def image(self, path: Path) -> NDArray[Any]:
@@ -61,8 +61,12 @@ class Looks:
 
     def png(self, path: Path, width: int | None) -> bytes:
         """A file as a PNG, at most so wide (or, where it is smaller, enlarged by whole numbers)."""
-        made = self._files.get((_key(path), width), lambda: png(scaled(self.image(path), width)), len)
-        return bytes(made)
+
+        def make() -> bytes:
+            with self._two:  # large pictures are held by a few threads at most
+                return png(scaled(self.image(path), width))
+
+        return bytes(self._files.get((_key(path), width), make, len))
 
     def small(self, path: Path, width: int) -> tuple[NDArray[Any], int]:
         """A file no wider than the screen, and how wide it is; kept, since previews ask for it again and again."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from maquette.store.index import Entry
 
 MOST, LONGEST_PROMPT = 64, 32_000
+MOST_PIXELS = 1 << 26
 LARGEST = 64 << 20
 """Bytes of the pictures of one edit."""
 PATIENCE = 600.0
@@ -82,9 +83,12 @@ class Asked:
         model = body.get("model") or ""
         if not isinstance(model, str):
             raise UsageError("model is the name of a run")
+        count, size = _number(body, "n", 1, 1, MOST) or 1, _size(body.get("size"))
+        if size is not None and count * size[0] * size[1] > MOST_PIXELS:
+            raise UsageError(f"{count} images of {size[0]}x{size[1]} are too many at once", do="ask for fewer")
         seed = _number(body, "seed", None, 0, SEED_LIMIT - 1 - MOST)
         return cls(
-            prompt=prompt, model=model, count=_number(body, "n", 1, 1, MOST) or 1, size=_size(body.get("size")),
+            prompt=prompt, model=model, count=count, size=size,
             style=_one_of(body, "response_format", _STYLES), format=_one_of(body, "output_format", _FORMATS) or "png",
             stream=body.get("stream") in (True, "true"), partial=_number(body, "partial_images", 0, 0, 8) or 0,
             seed=secrets.randbelow(2**31) if seed is None else seed,

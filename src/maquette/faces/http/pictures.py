@@ -47,22 +47,32 @@ class Records:
 
     def __init__(self) -> None:
         self._known: dict[Path, tuple[int, dict[str, Any]]] = {}
+        self._looked: set[Path] = set()
+
+    def look_again(self) -> None:
+        """The files may have changed since."""
+        self._looked.clear()
 
     def of(self, path: Path) -> Mapping[str, Any]:
         """The record of one image; empty where there is none."""
-        file = path.parent / "samples.jsonl"
+        folder = path.parent
+        if folder not in self._looked:
+            self._look(folder)
+            self._looked.add(folder)
+        record = self._known[folder][1].get(path.name, {}) if folder in self._known else {}
+        return record if isinstance(record, dict) else {}
+
+    def _look(self, folder: Path) -> None:
+        file = folder / "samples.jsonl"
         try:
             changed = os.stat(file).st_mtime_ns
         except OSError:
-            return {}
-        known = self._known.get(path.parent)
+            self._known.pop(folder, None)
+            return
+        known = self._known.get(folder)
         if known is None or known[0] != changed:
             rows = {str(row["file"]): row for _, row in disk.read_lines(file) if row is not None and "file" in row}
-            known = self._known[path.parent] = (changed, rows)
-            if len(self._known) > 200:
-                self._known.pop(next(iter(self._known)))
-        record = known[1].get(path.name, {})
-        return record if isinstance(record, dict) else {}
+            self._known[folder] = (changed, rows)
 
 
 RECORDS = Records()
@@ -87,12 +97,7 @@ def _facts(entry_id: str, entry: Entry) -> dict[str, Any]:
 def images(studio: Studio, call: Call) -> Any:
     """With how many there are of each run, label, recipe, folder and day."""
     asked = call.query
-    runs = studio.workspace.runs  # sheets of trainings lie there, which an index made anew takes for images
-    there = [
-        _facts(name, one)
-        for name, one in studio.catalogue.all("image").items()
-        if not one.missing and not one.path.is_relative_to(runs)
-    ]
+    there = _there(studio)
     letters = (asked["find"] or "").casefold()
     chosen = [
         one for one in there
@@ -108,6 +113,19 @@ def images(studio: Studio, call: Call) -> Any:
     )[:200]
     page = chosen[asked["offset"] : asked["offset"] + asked["limit"]]
     return {"total": len(chosen), "images": page, "facets": facets}
+
+
+def _there(studio: Studio) -> list[dict[str, Any]]:
+    """All images that are there, made anew when the list is; but for sheets of trainings, which lie beside runs."""
+    every = studio.catalogue.all("image")
+    if studio.told[0] is not every:
+        runs = f"{studio.workspace.runs}{os.sep}"
+        RECORDS.look_again()
+        found = [
+            _facts(name, one) for name, one in every.items() if not one.missing and not str(one.path).startswith(runs)
+        ]
+        studio.told = (every, found)
+    return studio.told[1]
 
 
 def _words(one: Mapping[str, Any]) -> str:
@@ -271,10 +289,10 @@ def job_file(studio: Studio, call: Call) -> Any:
     number = call.path["number"]
     if not (number.isascii() and number.isdigit() and len(number) < 8) or int(number) >= len(files):
         raise missing("such file of this job")
-    path = files[int(number)][1]
+    what, path = files[int(number)]
     if not studio.paths and not path.resolve().is_relative_to(studio.workspace.home.resolve()):
         raise Refusal(403, "this file lies outside of the workspace.")
-    if path.suffix.lower() in _PAGES and path.parent == studio.workspace.home / "reports":
+    if path.suffix.lower() in _PAGES and what == "report":
         return FileResponse(
             path, media_type="text/html; charset=utf-8", headers={"content-security-policy": REPORT_POLICY}
         )

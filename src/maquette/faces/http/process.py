@@ -11,17 +11,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 
-def start(verb: str, words: Sequence[str], folder: Path) -> subprocess.Popen[bytes]:
+def start(verb: str, words: Sequence[str], folder: Path, place: Path) -> subprocess.Popen[bytes]:
     """Start `maquette VERB ...` in a session of its own; its events go into events.jsonl of the folder.
 
-    It writes there itself, so nothing is lost while no server listens. `-P` keeps Python from importing what lies in
-    the folder it works in.
+    It writes there itself, so nothing is lost while no server listens. It works in `place`, where a verb writes that
+    was told no other; `-P` keeps Python from importing what lies there.
     """
     environment = {name: value for name, value in os.environ.items() if name != "MAQUETTE_TOKEN"}
     with open(folder / "events.jsonl", "ab") as events, open(folder / "errors.txt", "ab") as errors:
         return subprocess.Popen(
             [sys.executable, "-P", "-m", "maquette", verb, "--json", "--quiet", *words],
-            cwd=folder,
+            cwd=place,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=events,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -45,6 +46,9 @@ class Server:
             app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=True,
             ws="none", timeout_graceful_shutdown=PATIENCE, timeout_keep_alive=30, proxy_headers=False, backlog=2048,
         )  # fmt: skip
+        # What uvicorn has to say (such as of requests that are none) is no news for people.
+        logging.getLogger("uvicorn").propagate = bool(os.environ.get("MAQUETTE_DEBUG"))
+        logging.getLogger("uvicorn").addHandler(logging.NullHandler())
         self._server = _Uvicorn(config)
         self._loop: asyncio.AbstractEventLoop | None = None
 

@@ -42,6 +42,8 @@ class Studio:
     metrics: Metrics = field(default_factory=Metrics)
     boot: str = field(default_factory=lambda: secrets.token_hex(8))
     began: float = field(default_factory=time.time)
+    told: tuple[Any, list[dict[str, Any]]] = (None, [])
+    """What the gallery was told last, and of which list."""
     _warm: Warm | None = None
     _waking: asyncio.Lock = field(default_factory=asyncio.Lock)
 

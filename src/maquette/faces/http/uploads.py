@@ -7,6 +7,7 @@ import contextlib
 import os
 import secrets
 import shutil
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +33,20 @@ class Counts:
 
     def __init__(self) -> None:
         self._known: dict[Path, list[int]] = {}
+        self._told = 0.0
 
     def of(self, folder: Path) -> list[int]:
         """Files and bytes."""
         if folder not in self._known or not folder.exists():
             self._known[folder] = list(_count(folder))
         return self._known[folder]
+
+    def tell(self, studio: Studio) -> None:
+        """That there is more: ten thousand files are not ten thousand pieces of news."""
+        now = time.monotonic()
+        if now - self._told > 0.5:
+            self._told = now
+            studio.hub.tell("changed", {"what": ["uploads"]})
 
     def forget(self, folder: Path) -> None:
         """It was removed."""
@@ -77,7 +86,7 @@ async def upload(studio: Studio, call: Call) -> Any:
     written = await _write(studio, call, folder, path)
     counts[0] += 1
     counts[1] += written
-    studio.hub.tell("changed", {"what": ["uploads"]})
+    COUNTS.tell(studio)
     return {"id": f"upload:{batch}/{name}", "batch": f"upload:{batch}", "bytes": written}
 
 

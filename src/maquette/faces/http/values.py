@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, Literal
 
 from maquette.core.errors import UsageError
@@ -174,8 +173,6 @@ class Reader:
         for part in (word, rest) if sign else (word,):
             if _is_path(part):
                 raise _no_path(name, word)
-        if Path(word).name in ("values.json", "events.jsonl", "errors.txt", "job.json"):
-            raise _no_path(name, word)
         return word
 
 
