@@ -214,8 +214,9 @@ def _figure(picture: Picture, side: int) -> str:
     smooth = ' class="smooth"' if width > side else ""
     caption = f"<figcaption>{_marked(picture.caption)}</figcaption>" if picture.caption else ""
     tone = f' class="{picture.tone}"' if picture.tone else ""
+    held = data_uri(picture.image, most=max(512, 2 * side))
     return (
-        f'<figure tabindex="0"{tone}><img src="{data_uri(picture.image)}" alt="{_escape(alt)}" '
+        f'<figure tabindex="0"{tone}><img src="{held}" alt="{_escape(alt)}" '
         f'width="{width}" height="{height}"{smooth} decoding="async">{caption}</figure>'
     )
 

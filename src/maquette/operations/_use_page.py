@@ -43,13 +43,11 @@ def verdict(figures: Sequence[Figure]) -> tuple[str, Tone, list[str]]:
     judged = [figure for figure in figures if figure.reached is not None]
     missed = [figure for figure in judged if not figure.reached]
     if not judged:
-        return "Made", "info", ["nothing of it has a goal that it could miss"]
+        return "Made", "info", ["no figure of it has a goal"]
     reasons = [f"{f.name} is {_number(f.value)}, and should be {f.goal}" for f in missed]
     if not missed:
-        return f"All {len(judged)} figures are where they should be", "good", [
-            f"{f.name}: {_number(f.value)} ({f.goal})" for f in judged
-        ]  # fmt: skip
-    return f"{len(judged) - len(missed)} of {len(judged)} figures are where they should be", "fair", reasons
+        return "All reached", "good", [f"{f.name}: {_number(f.value)} ({f.goal})" for f in judged]
+    return f"{len(judged) - len(missed)} of {len(judged)} reached", "fair", reasons
 
 
 _KINDS = {"reached": "reached", "missed": "not reached", "measured": ""}

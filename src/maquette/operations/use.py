@@ -127,7 +127,8 @@ def _reported(chosen: Use, work: Work, outcome: Outcome) -> Iterator[Event]:
     }  # fmt: skip
     yield Result(
         verb="use", facts=facts, value=facts, next=outcome.next,
-        summary=f"{outcome.lead} {word}{'' if word.startswith('All') else ': ' + '; '.join(reasons)}. "
+        summary=f"{outcome.lead} Of its figures: {word.lower()}"
+        f"{'' if all(f.reached for f in outcome.figures if f.reached is not None) else ': ' + '; '.join(reasons)}. "
         f"Look at {outcome.sheet}, and read {path}.",
     )  # fmt: skip
 

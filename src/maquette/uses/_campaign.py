@@ -189,8 +189,9 @@ class Campaign:
         path = self.work.to / "sheet.png"
         shown = [thumb for kind, thumb in self._thumbs if kind == "set"]
         shown.sort(key=lambda thumb: -thumb.shape[0])
-        shown += [thumb for kind, thumb in self._thumbs if kind != "set"][:SHOWN]
-        self.work.press.sheet(path, shelves(shown), {})
+        tested = [thumb for kind, thumb in self._thumbs if kind != "set"][:SHOWN]
+        parts = [shelves(part) for part in (shown, tested) if part]
+        self.work.press.sheet(path, np.concatenate(parts), {})
         return path
 
     def sections(self, page: Page) -> None:

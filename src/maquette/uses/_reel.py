@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,10 +23,9 @@ from maquette.engine.sample import software, vouched, wishes
 from maquette.engine.table import condition_table
 from maquette.operations._uses import Figure, Work
 from maquette.store.run import Run
-from maquette.uses import _motion, _surface
+from maquette.uses import _materials, _motion, _surface
 
 if TYPE_CHECKING:
-    from maquette.data.dataset import Dataset
     from maquette.uses.film import Film
 
 PAST = 7
@@ -52,25 +51,21 @@ class Reel:
 
     # Materials, skies and loops
 
-    def materials(self, sources: Sequence[str], share: float) -> Generator[Event, None, None]:
-        """Tiles with their maps, wide skies, and a loop of each."""
+    def materials(self, sources: Mapping[str, Sequence[str]], share: float) -> Generator[Event, None, None]:
+        """Of each material by its name: a tile with its maps, or a wide sky, and a loop."""
         work, request = self.work, self.request
-        made = yield from work.do(
-            "ingest", source=list(sources), to=work.at("materials.mq"), size=str(request.learned), mode="rgb",
-            held_out=0.0, labels="folders",
-        )  # fmt: skip
-        yield from work.learn(work.at("materials.mq"), work.at("materials"), "texture", share)
-        data: Dataset = made.value
-        labels: Sequence[str] = next((c.classes for c in data.spec.conditions if c.kind == "label"), ("",))
-        for label in labels:
-            sky = label.lower() in request.skies
-            width = 3 * request.size if sky else request.size
-            dials = {"width": width, "height": request.size, "tile": "x" if sky else "xy"}
-            given = {"label": label} if label else {}
-            name = label or "material"
+        for name, files in sources.items():
+            yield work.step(f"learning {name} from its photographs")
+            model = yield from _materials.learned(work, name, files, request.learned, share / len(sources))
+            sky = name.lower() in request.skies
+            dials = {
+                "width": 3 * request.size if sky else request.size,
+                "height": request.size,
+                "tile": "x" if sky else "xy",
+            }
             sampled = yield from work.do(
-                "sample", run=work.at("materials"), to=work.at("skies" if sky else "albedo", name), count=1,
-                seed=work.seed, sheet=False, dials=dials, **given,
+                "sample", run=model, to=work.at("skies" if sky else "albedo", name), count=1, seed=work.seed,
+                sheet=False, dials=dials,
             )  # fmt: skip
             path = Path(sampled.facts["images"][0])
             self.files.append(path)
@@ -79,7 +74,7 @@ class Reel:
             else:
                 self._maps(name, path)
             yield work.step(f"a loop of {name}")
-            self._loop(name, label)
+            self._loop(name, model)
         worst = max(self.seams, key=lambda key: self.seams[key])
         self.figures.append(Figure(
             name="seams", value=self.seams[worst], goal="at most 1.3", reached=self.seams[worst] <= 1.3,
@@ -88,8 +83,8 @@ class Reel:
         ))  # fmt: skip
         self.not_yet += [
             "Heights are guessed from lightness: a dark stone is taken for a hole. Paint over what is wrong.",
-            "Materials learned for minutes are softer than their photographs, and large forms (whole bricks) come out "
-            "in pieces: learn longer, one material at a time.",
+            "Materials learned for a minute are softer than their photographs, and large forms (whole bricks) come out "
+            "in pieces: give more --time.",
         ]
 
     def _maps(self, name: str, path: Path) -> None:
@@ -109,10 +104,10 @@ class Reel:
         third = sky.shape[1] // 3
         self._rows.append((name, [sky[:, k * third : (k + 1) * third] for k in range(3)]))
 
-    def _loop(self, name: str, label: str) -> None:
+    def _loop(self, name: str, learned: str) -> None:
         """A closed walk between seeds, at an even pace."""
         work, side, count = self.work, self.request.loop_size, self.request.frames
-        run = Run.open(Path(work.at("materials")))
+        run = Run.open(Path(learned))
         model = load_model(run)
         options: Any = from_json(model.Options, {"width": str(side), "height": str(side), "tile": "xy"})
         form = model.made(options)
@@ -124,8 +119,7 @@ class Reel:
             for place in places:
                 leg = int(place * stops) % stops
                 seeds.append(Mix.between(work.seed + leg, work.seed + (leg + 1) % stops, place * stops - leg))
-            given = {"label": label} if label else {}
-            rows = wishes(form.conditions, table, given, seeds, (form.height, form.width), optional)
+            rows = wishes(form.conditions, table, {}, seeds, (form.height, form.width), optional)
             return [each for batch in vouched(model, str(run.facts["model"]), seeds, rows, options) for each in batch]
 
         places = np.arange(count) / count
@@ -137,7 +131,7 @@ class Reel:
         facts = {"family": "texture", "software": software(model), "batch": model.together, "tile": form.tile}
         for number, each in enumerate(made, 1):
             path = work.to / "loops" / name / f"{number:04d}.png"
-            work.press.generated(path, each, {**facts, "conditions": {"label": label} if label else {}})
+            work.press.generated(path, each, facts)
             self.files.append(path)
         self._film(work.to / "loops" / name, frames)
         self.loops.append((name, frames))

@@ -66,7 +66,7 @@ class Advertising:
     variant_size: str = setting("600x500", "the size of the variants", form="WxH")
     backgrounds: int = setting(4, "how many backgrounds of each of the brand's materials", ge=1, le=64)
     learned: int = setting(
-        256, "the side that the brand's pictures are learned at, in pixels", ge=32, le=1024, multiple_of=8
+        512, "the side that the brand's pictures are learned at, in pixels", ge=32, le=1024, multiple_of=8
     )
     ground: int = setting(GROUND, "the side of a background in pixels", ge=128, le=2048, multiple_of=16)
     font: str = setting("", "a font file; the one that comes with Pillow when left out", form="FILE")
@@ -74,7 +74,7 @@ class Advertising:
 
 @use(
     title="Advertising and marketing",
-    time="3m",
+    time="2m",
     trial={
         "sizes": "300x250,320x50",
         "variants": "4",
@@ -182,39 +182,25 @@ def _cut_out(work: Work) -> Generator[Event, None, list[Path]]:
 
 def _grounds(request: Advertising, work: Work) -> Generator[Event, None, list[tuple[str, Image]]]:
     """Backgrounds, by name, that a model of the brand's pictures made; plain ones when there are no such pictures."""
-    import shutil
-
     from maquette.core.image import load
-    from maquette.data.dataset import Dataset
-    from maquette.data.starter import photograph
+    from maquette.uses import _materials
     from maquette.uses._campaign import plain
 
-    folder = Path(request.brand).expanduser() if request.brand else work.to / "brand"
-    if not request.brand:
-        if not work.own:
-            return [(f"plain-{k}", plain(request.ground, work.seed + k)) for k in range(request.backgrounds)]
-        for label in MATERIALS:
-            file = photograph(label)
-            (folder / label).mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, folder / label / file.name)
-    elif not folder.is_dir():
-        raise UsageError("the brand's pictures are not there", where=folder, do="give a folder of images with --brand")
-    data = yield from work.do(
-        "ingest", source=[str(folder)], to=work.at("brand.mq"), size=str(request.learned), mode="rgb", held_out=0.0
-    )
-    yield from work.learn(work.at("brand.mq"), work.at("grounds-model"), "texture")
-    dataset: Dataset = data.value
-    labels: Sequence[str | None] = next((c.classes for c in dataset.spec.conditions if c.kind == "label"), (None,))
+    if request.brand:
+        materials = _materials.named([request.brand])
+    elif work.own:
+        materials = _materials.shipped(work, [(label, label) for label in MATERIALS])
+    else:
+        return [(f"plain-{k}", plain(request.ground, work.seed + k)) for k in range(request.backgrounds)]
     dials = {"width": request.ground, "height": request.ground, "tile": "xy"}
     found: list[tuple[str, Image]] = []
-    for material in labels:
-        folder_name = material or "ground"
-        given: dict[str, str] = {"label": material} if material else {}
+    for name, files in materials.items():
+        model = yield from _materials.learned(work, name, files, request.learned, 1 / len(materials))
         made = yield from work.do(
-            "sample", run=work.at("grounds-model"), to=work.at("grounds", folder_name), count=request.backgrounds,
-            seed=work.seed, sheet=False, dials=dials, **given,
+            "sample", run=model, to=work.at("grounds", name), count=request.backgrounds, seed=work.seed, sheet=False,
+            dials=dials,
         )  # fmt: skip
-        found += [(f"{folder_name}-{work.seed + k}", load(Path(path))) for k, path in enumerate(made.facts["images"])]
+        found += [(f"{name}-{work.seed + k}", load(Path(path))) for k, path in enumerate(made.facts["images"])]
     return found
 
 

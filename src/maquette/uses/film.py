@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ from maquette.operations._uses import Outcome, Work, use
 
 OWN = (("brick", "brick"), ("gravel", "gravel"), ("night-sky", "stars"))
 """Names and photographs of the materials that ship."""
+FOR_MATERIALS = 0.65
+"""The share of the time that materials take when there is a plate as well."""
 SKIES = ("sky", "skies", "stars", "night-sky", "clouds")
 LOOK = (
     "contrast amount=0.18, split-tone shadows=#1d5a78 highlights=#e9a65e amount=0.3, "
@@ -27,7 +28,7 @@ class Film:
 
     plate: str = setting("", "a clip: a film, an animation or a folder of numbered images", form="FILE|FOLDER")
     skies: tuple[str, ...] = setting(SKIES, "names of folders that hold skies; all others hold materials")
-    learned: int = setting(256, "the side that photographs are learned at, in pixels", ge=32, le=1024, multiple_of=8)
+    learned: int = setting(512, "the side that photographs are learned at, in pixels", ge=32, le=1024, multiple_of=8)
     size: int = setting(384, "side of a material, and a third of the width of a sky", ge=64, le=1024, multiple_of=32)
     depth: float = setting(0.04, "how high a material stands, as a share of its side", gt=0, le=1)
     frames: int = setting(48, "frames of a loop", ge=6, le=600)
@@ -42,7 +43,7 @@ class Film:
 
 @use(
     title="Film and video",
-    time="5m",
+    time="4m",
     trial={
         "size": "64",
         "frames": "6",
@@ -60,30 +61,25 @@ def film(request: Film, work: Work) -> Generator[Event, None, Outcome]:
     out; without either, photographs that ship are taken and a clip is put together.
     """
     from maquette.data.starter import photograph
-    from maquette.uses import _plate
+    from maquette.uses import _materials, _plate
     from maquette.uses._reel import Reel
 
     reel = Reel(request, work)
     if work.own and not request.plate:
-        folder = work.to / "photographs"
-        for name, label in OWN:
-            file = photograph(label)
-            (folder / name).mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(file, folder / name / file.name)
-        sources, plate = [str(folder)], _plate.staged(photograph("brick"), request.staged, work.seed)
+        sources = _materials.shipped(work, OWN)
+        plate = _plate.staged(photograph("brick"), request.staged, work.seed)
     else:
-        sources = list(work.source)
+        sources = _materials.named(work.source) if work.source else {}
         plate = _plate.read(Path(request.plate).expanduser()) if request.plate else []
-    learned = bool(sources) + bool(plate)
+    share = FOR_MATERIALS if sources and plate else 1.0
     if sources:
-        yield work.step("learning materials and skies from photographs")
-        yield from reel.materials(sources, 1 / learned)
+        yield from reel.materials(sources, share)
     if plate:
         reel.plate = plate
         yield work.step(f"the plate of {len(plate)} frames: frames between its frames")
         reel.slow_motion()
         yield work.step(f"the plate's next {request.ahead} frames")
-        yield from reel.next_frames(1 / learned)
+        yield from reel.next_frames(1 - share if sources else 1.0)
         yield work.step("the look, as a table for other programs and on every frame")
         yield from reel.graded()
     reel.compare_loops()
@@ -97,5 +93,5 @@ def film(request: Film, work: Work) -> Generator[Event, None, Outcome]:
         not_yet=reel.not_yet,
         more=reel.sections,
         facts={"films": [str(path) for path in reel.films], **reel.facts},
-        next=(f"maquette sample {work.at('materials')} --to {work.at('more')} --count 8 --tile xy",) if sources else (),
+        next=[f"maquette sample {work.at('materials', name)} --to more --count 8 --tile xy" for name in [*sources][:1]],
     )  # fmt: skip
