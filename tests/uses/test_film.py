@@ -7,7 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from maquette.core.errors import DataError
+from maquette.core.image import save
+from maquette.data.starter import photograph
+from maquette.uses import _plate
 from maquette.uses._motion import between, closure, even_pace, flicker, psnr, steps
+from maquette.uses._plate import staged
 from maquette.uses._surface import height_of, normals_of, seam
 
 
@@ -89,3 +94,19 @@ def test_normals_point_away_from_what_stands_high():
     left, right, upper, lower = normals[16, 7], normals[16, 24], normals[7, 16], normals[24, 16]
     assert left[0] < 128 < right[0] and lower[1] < 128 < upper[1]
     assert normals[0, 0].tolist() == [128, 128, 255]
+
+
+def test_a_plate_may_be_three_frames_and_is_refused_when_it_is_one(tmp_path):
+    frames = staged(photograph("brick"), 3, 0, 64, 48)
+    for number, frame in enumerate(frames):
+        save(frame, tmp_path / "clip" / f"{number:03d}.png")
+    read = _plate.read(tmp_path / "clip")
+    assert len(read) == 3 and all(np.array_equal(one, other) for one, other in zip(read, frames, strict=True))
+    save(frames[0], tmp_path / "one" / "001.png")
+    with pytest.raises(DataError, match="single frame"):
+        _plate.read(tmp_path / "one")
+    save(frames[0][:20], tmp_path / "clip" / "003.png")
+    with pytest.raises(DataError, match="differ in size"):
+        _plate.read(tmp_path / "clip")
+    with pytest.raises(DataError, match="no such film"):
+        _plate.read(tmp_path / "nothing.mp4")

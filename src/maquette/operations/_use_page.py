@@ -7,7 +7,7 @@ from pathlib import Path
 
 from maquette.core.image import load
 from maquette.core.page import Page, Picture, Tone
-from maquette.operations._uses import Figure, Outcome, Use, Work, kind_of
+from maquette.operations._uses import SIGNED, Figure, Outcome, Use, Work, kind_of
 
 SHOWN = 900
 """Pixels of the page that the contact sheet takes at most."""
@@ -41,9 +41,9 @@ def page(use: Use, work: Work, outcome: Outcome) -> Page:
 def verdict(figures: Sequence[Figure]) -> tuple[str, Tone, list[str]]:
     """The whole in words: how many of the figures are where they should be, and those that are not."""
     judged = [figure for figure in figures if figure.reached is not None]
+    if all(figure.name == SIGNED and figure.reached for figure in judged):
+        return "Made", "info", ["nothing could be measured that has a goal; what was made is signed"]
     missed = [figure for figure in judged if not figure.reached]
-    if not judged:
-        return "Made", "info", ["no figure of it has a goal"]
     reasons = [f"{f.name} is {_number(f.value)}, and should be {f.goal}" for f in missed]
     if not missed:
         return "All reached", "good", [f"{f.name}: {_number(f.value)} ({f.goal})" for f in judged]

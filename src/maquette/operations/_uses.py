@@ -38,8 +38,12 @@ if TYPE_CHECKING:
     from maquette.store.workspace import Workspace
     from maquette.trust.press import Press
 
+SIGNED = "signed and whole"
+"""The figure that every use ends with."""
 BRIEF = 3.0
 """Seconds: what learns for less is a trial."""
+LISTED = 4
+"""Files that a command of the report names; more are dots."""
 MOST_SHOWN = 1600
 """Pixels of a contact sheet's longer side, about."""
 
@@ -245,7 +249,8 @@ def _command(verb: str, values: Mapping[str, Any]) -> str:
     for name, value in values.items():
         setting = known.get(name)
         if setting is not None and setting.place == "argument":
-            words += [str(item) for item in value] if isinstance(value, (list, tuple)) else [str(value)]
+            items = list(value) if isinstance(value, (list, tuple)) else [value]
+            words += [str(item) for item in (items if len(items) <= LISTED else [*items[: LISTED - 1], "..."])]
     for name, value in values.items():
         setting = known.get(name)
         if setting is not None and setting.place == "dials":

@@ -13,7 +13,7 @@ from maquette.core.errors import UsageError
 from maquette.core.event import Event, Made, Result, Table
 from maquette.core.files import write_json
 from maquette.core.settings import Described, argument, dials, parse_seconds, setting
-from maquette.operations._uses import REGISTRY, Figure, Outcome, Use, Work
+from maquette.operations._uses import REGISTRY, SIGNED, Figure, Outcome, Use, Work
 from maquette.operations.operation import more_dials, operation
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _verified(work: Work, files: Sequence[Path]) -> Generator[Event, None, Figur
     result = yield from work.do("verify", file=looked)
     intact = sum(image["status"] == "intact" for image in result.facts["images"])
     return Figure(
-        name="signed and whole", value=intact, goal=f"all {len(looked)}", reached=intact == len(looked),
+        name=SIGNED, value=intact, goal=f"all {len(looked)}", reached=intact == len(looked),
         says=f"of {len(looked)} files that were looked at, so many are signed, and nothing of them was changed.",
     )  # fmt: skip
 

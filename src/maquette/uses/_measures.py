@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Generator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from maquette.core.event import Event
 from maquette.core.image import Image, convert
-from maquette.operations._uses import Figure
+from maquette.features.space import FEWEST
+from maquette.operations._uses import Figure, Work
+
+if TYPE_CHECKING:
+    from maquette.data.dataset import Dataset
 
 SEEN = 2.3
 """The colour distance (Delta E) that people just see when two colours lie side by side."""
+
+
+UNJUDGED = "not judged"
+"""The grade where there was too little to judge by."""
 
 
 def lab(image: Image) -> NDArray[np.float64]:
@@ -45,6 +54,18 @@ def from_palette(image: Image, palette: Sequence[Sequence[float]]) -> NDArray[np
     goals = lab(np.asarray(palette, np.uint8)[None])[0]
     nearest = np.min([difference(have, np.broadcast_to(goal, have.shape)) for goal in goals], axis=0)
     return np.asarray(nearest, np.float64)[back.ravel()]
+
+
+def evaluated(
+    work: Work, data: Dataset, run: str, count: int, report: str
+) -> Generator[Event, None, Mapping[str, Any]]:
+    """The facts of `evaluate`; empty ones, with the reason, where there are too few images to judge by."""
+    few = len(data.indices("train"))
+    if few < FEWEST:
+        why = f"there are {few} images to learn from, and {FEWEST} are needed to judge by"
+        return {"metrics": {}, "headline": "", "grade": UNJUDGED, "said": [why], "no_copies": why, "report": ""}
+    result = yield from work.do("evaluate", what=run, count=count, report=report)
+    return result.facts
 
 
 def judged(facts: Mapping[str, Any]) -> list[Figure]:

@@ -28,13 +28,13 @@ def read(path: Path) -> list[Image]:
     if not path.exists():
         raise DataError("there is no such film or folder", where=path, do="check the path")
     files = frame_files(path) if path.is_dir() else [path]
-    form = dataclasses.replace(WHOLE, mode="rgb", frames="all", rate=0)
+    form = dataclasses.replace(WHOLE, frames="all", rate=0)
     frames: list[Image] = []
     with Decoder(1, LIMITS) as decoder:
         for outcome in decoder.decode([Task(content=file, form=form) for file in files[:MOST]]):
             if outcome.image is None:
                 raise DataError(outcome.reason, where=path, do="give a film, an animation or a folder of images")
-            frame = _smaller(outcome.image)
+            frame = _smaller(convert(outcome.image, "rgb"))
             if frames and frame.shape != frames[0].shape:
                 raise DataError("frames differ in size", where=path, do="give frames of one size")
             frames.append(frame)

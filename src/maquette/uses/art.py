@@ -61,7 +61,7 @@ def art(request: Art, work: Work) -> Generator[Event, None, Outcome]:
 
     from maquette.core.image import load
     from maquette.refining.colour.palette import hexadecimal
-    from maquette.uses._measures import judged, unmeasured
+    from maquette.uses._measures import evaluated, judged, unmeasured
     from maquette.uses._sheets import beside
 
     yield work.step(
@@ -87,10 +87,8 @@ def art(request: Art, work: Work) -> Generator[Event, None, Outcome]:
         yield work.step(f"giving them the {len(names)} colours of the palette, and drawing their outlines")
         files, drawings = _flattened(work, files, names, style)
     yield work.step("judging the model: is it varied, does it copy?")
-    evaluated = yield from work.do(
-        "evaluate", what=work.at("model"), count=request.judged, report=work.at("evaluation.html")
-    )
-    figures = [*judged(evaluated.facts)]
+    facts = yield from evaluated(work, data, work.at("model"), request.judged, work.at("evaluation.html"))
+    figures = [*judged(facts)]
     finished = [load(path) for path in files]
     if style != "painted":
         figures.append(_kept(palette, [load(Path(path)) for path in raw.facts["images"]], finished))
@@ -101,12 +99,12 @@ def art(request: Art, work: Work) -> Generator[Event, None, Outcome]:
         sheet=sheet,
         files=files,
         figures=figures,
-        not_yet=[*_not_yet(style, data, evaluated.facts["grade"]), *unmeasured(evaluated.facts)],
+        not_yet=[*_not_yet(style, data, facts["grade"]), *unmeasured(facts)],
         more=lambda page: _sections(page, names, style, drawings),
         facts={
             "dataset": work.at("pieces.mq"), "run": work.at("model"), "style": style, "palette": names,
-            "drawings": [str(path) for path in drawings], "grade": evaluated.facts["grade"],
-            "evaluation": evaluated.facts["report"],
+            "drawings": [str(path) for path in drawings], "grade": facts["grade"],
+            "evaluation": facts["report"],
         },
         next=(f"maquette sample {work.at('model')} --to {work.at('more')} --count 64 --seed 1000",),
     )  # fmt: skip
@@ -262,8 +260,10 @@ def _sections(page: Page, names: Sequence[str], style: Style, drawings: Sequence
 
 
 def _not_yet(style: Style, data: Dataset, grade: str) -> list[str]:
+    from maquette.uses._measures import UNJUDGED
+
     count = len(data.indices("train"))
-    said = [f"The judge calls the model {grade}: a longer --time makes forms surer."]
+    said = [f"The judge calls the model {grade}: a longer --time makes forms surer."] if grade != UNJUDGED else []
     if count < 200:
         said.append(f"{count} pieces are few: below about 200 the model repeats what it saw; see the copies.")
     if style == "flat":

@@ -46,7 +46,7 @@ def photographs(request: Photographs, work: Work) -> Generator[Event, None, Outc
     """
     from maquette.core.image import load
     from maquette.data.dataset import Dataset
-    from maquette.uses._measures import judged, unmeasured
+    from maquette.uses._measures import evaluated, judged, unmeasured
     from maquette.uses._sheets import beside
 
     yield work.step("reading the photographs" if work.source else "cutting photographs that ship into crops")
@@ -75,10 +75,7 @@ def photographs(request: Photographs, work: Work) -> Generator[Event, None, Outc
     done = yield from work.do("refine", source=[work.at("raw")], to=work.at("finished"), **{"with": request.recipe})
     files = [Path(path) for path in done.facts["images"]]
     yield work.step("judging: is it good, is it varied, does it copy?")
-    evaluated = yield from work.do(
-        "evaluate", what=work.at("model"), count=request.judged, report=work.at("evaluation.html")
-    )
-    facts = evaluated.facts
+    facts = yield from evaluated(work, data, work.at("model"), request.judged, work.at("evaluation.html"))
     real = list(
         data.images(data.indices("held-out")[:24] if len(data.indices("held-out")) else data.indices("train")[:24])
     )
@@ -136,8 +133,8 @@ def limits(count: int, size: int, facts: Mapping[str, Any]) -> list[str]:
     if variety is not None and variety["low"] < 0.8:
         said.append("They are less varied than yours: learn longer, or from more photographs.")
     said.append(
-        f"The judge calls them {facts['grade']}. People are the hardest: a face that is nearly right looks wrong, and "
-        "whoever is shown in your photographs must have agreed to it."
+        f"The judge's word for them: {facts['grade']}. People are the hardest: a face that is nearly right looks "
+        "wrong, and whoever is shown in your photographs must have agreed to it."
     )
     return said
 
@@ -153,4 +150,5 @@ def _sections(page: Page, audit: Mapping[str, Any], facts: Mapping[str, Any]) ->
     section.text(f"The whole of it, with pictures: `{Path(audit['report']).name}`.")
     section = page.section("What the judge says")
     section.points(facts["said"])
-    section.text(f"With pictures of the best, the worst and the nearest pairs: `{Path(facts['report']).name}`.")
+    if facts["report"]:
+        section.text(f"With pictures of the best, the worst and the nearest pairs: `{Path(facts['report']).name}`.")
