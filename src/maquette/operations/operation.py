@@ -76,6 +76,8 @@ class Operation:
             if key in known and known[key].place != "dials":
                 read[known[key].name] = value
             elif key == bucket:
+                if not isinstance(value, Mapping):
+                    raise UsageError(f"{self.name}: {key} = {value!r} is not possible", do="give names and values")
                 extra |= {name.replace("-", "_"): _word(item) for name, item in value.items()}
             elif bucket is not None:
                 extra[key.replace("-", "_")] = _word(value)

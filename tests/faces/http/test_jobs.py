@@ -58,6 +58,8 @@ def test_wrong_values_are_refused_at_once_in_the_words_of_the_command_line(paint
     ):  # fmt: skip
         answer = painting("POST", "/api/paint", values)
         assert answer.status == 400 and said in answer.json["error"], (values, answer)
+    for dials in ([], 7, "x"):
+        assert painting("POST", "/api/spray", {"run": "can", "options": dials}).status == 400
     assert painting("POST", "/api/paint", raw=b"[1]").status == 400
     assert painting("POST", "/api/paint", raw=b"{").status == 400
     assert painting.get("/api/jobs") == []
