@@ -391,7 +391,8 @@ def schemas(server: Server, run: str, scale: int) -> None:
         program, "run", f"http://127.0.0.1:{server.port}/openapi.json", "--header",
         f"Authorization: Bearer {server.token}", "--checks", "not_a_server_error,content_type_conformance",
         "--max-examples", str(100 // min(scale, 10)), "--exclude-path-regex", "/events$|studio|/api/(demo|use|train)",
-        "--phases", "examples,coverage,fuzzing", "--request-timeout", "60", "--seed", "1", "--max-time", str(240 // min(scale, 4)),
+        "--phases", "examples,coverage,fuzzing", "--request-timeout", "60", "--seed", "1",
+        "--max-time", str(240 // min(scale, 4)),
     ]  # fmt: skip
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     lines = [line for line in done.stdout.split("\n") if line.strip()]
