@@ -134,8 +134,27 @@ def test_what_is_kept_stays_and_the_rest_is_made_in_several_ways(shared, tmp_pat
     Pillow.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "none.png")
     with pytest.raises(DataError, match="white nowhere"):
         do(shared, "complete", to=str(tmp_path / "none"), mask=str(tmp_path / "none.png"), **wish)
+    white = np.full((9, 9), 255, np.uint8)
+    Pillow.fromarray(white).save(tmp_path / "all.png")
+    with pytest.raises(DataError, match="white everywhere"):
+        do(shared, "complete", to=str(tmp_path / "all"), mask=str(tmp_path / "all.png"), **wish)
     with pytest.raises(UsageError, match="cannot complete"):
         do(shared, "complete", run="plain", source=source, to=str(tmp_path / "plain"))
+
+
+def test_an_image_goes_on_beyond_its_sides_and_ways_are_ranked(shared, tmp_path):
+    source = str(shared.home / "pictures" / "shape 1.png")
+    wish = {"run": "writer", "source": source, "count": 2}
+    made = do(shared, "complete", to=str(tmp_path / "wide"), extend=["right=8", "top=4"], **wish)
+    assert {image.shape for image in made.value} == {(20, 24, 3)}
+    if "ranking" in made.facts:
+        times = [each["times"] for each in made.facts["ranking"]]
+        assert times == sorted(times) and len(times) == 2
+    for wrong in ("up=3", "right=0", "right=x"):
+        with pytest.raises(UsageError):
+            do(shared, "complete", to=str(tmp_path / "no"), extend=[wrong], **wish)
+    with pytest.raises(UsageError, match="not both"):
+        do(shared, "complete", to=str(tmp_path / "no"), extend=["right=8"], mask=source, **wish)
 
 
 def test_a_run_that_makes_other_images_carries_no_other(shared, tmp_path):

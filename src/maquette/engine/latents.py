@@ -19,15 +19,12 @@ from maquette.core.noise import Mix, Noise
 from maquette.engine.sample import Rows
 from maquette.families.family import Family, Inverts, Steers
 from maquette.nn.pixels import condition_tensors, from_tensor, to_tensor
+from maquette.nn.seek import descend
 
 TRIED = 3
 """Of them those that are tried all the way, where no encoder makes it cheap to try all."""
 CANDIDATES = 32
 """Conditions that are tried for an image of which nobody says what it shows."""
-RATE = 0.05
-"""Size of the first steps of refining, in latents, whose spread is 1."""
-PULL = 3e-4
-"""How strongly refining keeps latents near the middle, where the model makes images like those it learned from."""
 
 
 @dataclass(frozen=True)
@@ -145,6 +142,12 @@ class Latents:
         assert best is not None
         return best
 
+    def likely(self, images: NDArray[Any], table: Rows, given: Mapping[str, Any]) -> Rows:
+        """Conditions that images seem to fit, from a look at each."""
+        candidates = self._candidates(table, given)
+        best = np.stack([self._misfit(images, row) for row in candidates]).argmin(axis=0)
+        return {name: np.stack([candidates[k][name] for k in best]) for name in candidates[0]}
+
     def _misfit(self, images: NDArray[Any], row: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         """N: how badly images fit a condition. With an encoder: how little comes back of them."""
         rows = _repeated(row, len(images))
@@ -180,17 +183,17 @@ class Latents:
         for start, count, tensors in self._passes(len(images), found.rows):
             target = to_tensor(_full(images[start : start + count], self.model.together), self.model.spec.mode)
             begin = torch.from_numpy(_full(found.latents[start : start + count], self.model.together))
-            blocks.append(self._descend(begin, target, None, tensors, steps)[:count].cpu().numpy())
+            blocks.append(self._descend(begin, target, tensors, steps)[:count].cpu().numpy())
             done += count
             yield done
         yield dataclasses.replace(found, latents=np.concatenate(blocks))
 
-    def _descend(
-        self, latents: Tensor, target: Tensor, counted: Tensor | None, condition: Mapping[str, Tensor], steps: int
-    ) -> Tensor:
-        """Steps down the squared error of the pixels that count. Rows do not touch each other."""
-        return descend(self._steers, latents.to(self._device), target.to(self._device), counted, condition,
-                       self.options, steps)  # fmt: skip
+    def _descend(self, latents: Tensor, target: Tensor, condition: Mapping[str, Tensor], steps: int) -> Tensor:
+        condition = {name: value.clone() for name, value in condition.items()}
+        return descend(
+            lambda found: self._steers.picture(found, condition, self.options), latents.to(self._device),
+            target.to(self._device), steps,
+        )  # fmt: skip
 
     def _passes(self, count: int, rows: Rows) -> Iterator[tuple[int, int, dict[str, Tensor]]]:
         """Full passes: where each starts, how many of its rows count, and its conditions."""
@@ -199,34 +202,6 @@ class Latents:
             part = {name: _full(values[start : start + together], together) for name, values in rows.items()}
             tensors = {name: value.to(self._device) for name, value in condition_tensors(self.specs, part).items()}
             yield start, min(together, count - start), tensors
-
-
-def descend(
-    model: Steers,
-    latents: Tensor,
-    target: Tensor,
-    counted: Tensor | None,
-    condition: Mapping[str, Tensor],
-    options: Any,
-    steps: int,
-    *,
-    pull: float = PULL,
-) -> Tensor:
-    """Adam in the latents alone. `counted`, N 1 H W of 0 to 1, weighs pixels."""
-    with torch.inference_mode(False), torch.enable_grad():
-        condition = {name: value.clone() for name, value in condition.items()}
-        found, target = latents.clone().requires_grad_(), target.clone()
-        weights = torch.ones_like(target[:, :1]) if counted is None else counted.clone()
-        share = weights.mean(dim=(1, 2, 3)).clamp_min(1e-6)
-        optimizer = torch.optim.Adam([found], lr=RATE, betas=(0.9, 0.99))
-        for step in range(steps):
-            optimizer.param_groups[0]["lr"] = RATE * (1 - 0.9 * step / steps)
-            made = model.picture(found, condition, options)
-            error = ((made - target).square() * weights).mean(dim=(1, 2, 3)) / share
-            (error.sum() + pull * found.square().mean(dim=1).sum()).backward()
-            optimizer.step()
-            optimizer.zero_grad()
-    return found.detach()
 
 
 def _repeated(row: Mapping[str, NDArray[Any]], count: int) -> dict[str, NDArray[Any]]:

@@ -32,6 +32,8 @@ NEAREST = 0.05
 FREQUENCIES = 16
 LOOKS = (0.3, 0.5)
 """Where between noise and image it is asked how well a condition fits."""
+ROUNDS = 3
+"""How often each step is gone when an image is completed."""
 TRIES = 3
 """How often a step backwards looks again from where the step forwards would have led here."""
 GROUP = 16
@@ -56,6 +58,11 @@ class Block(nn.Module):
         scale, shift = self.steer(state)[:, :, None, None].chunk(2, dim=1)
         hidden = self.norm(self.first(F.silu(x)))
         return torch.as_tensor(x + self.second(F.silu(hidden * (1 + scale) + shift)))
+
+
+def _told(guess: Tensor, known: tuple[Tensor, Tensor] | None) -> Tensor:
+    """The guess, with what is known in its place."""
+    return guess if known is None else known[1] * known[0] + (1 - known[1]) * guess
 
 
 class Denoiser(nn.Module):
@@ -227,6 +234,25 @@ class Flow(Family):
             total = total + (guess - images).square().mean(dim=(1, 2, 3))
         return total
 
+    def complete(
+        self, images: Tensor, given: Tensor, noise: Noise, condition: Conditions, options: Any
+    ) -> Iterator[Tensor]:
+        """Images of which only a part is given (N 1 H W of 1 and 0): it takes the place of the guess there.
+
+        Parts of the way are gone again under fresh noise, so that what is made comes to fit what is given.
+        """
+        x = self.latents(noise, condition, options).unflatten(1, self.spec.shape) * options.temperature
+        times = [step / options.steps for step in range(options.steps + 1)]
+        for step, (now, then) in enumerate(itertools.pairwise(times)):
+            for again in range(ROUNDS if now > 0 and then < 1 else 1):
+                if again:  # back from `then` to `now`
+                    share = now / then
+                    lost = ((1 - now) ** 2 - (share * (1 - then)) ** 2) ** 0.5
+                    fresh = latent(noise, f"again {step} {again}", *self.spec.shape, like=x)
+                    x = share * x + lost * options.temperature * fresh
+                x, guess = self._step(x, now, then, condition, options.guidance, (images, given))
+            yield guess.clamp(-1, 1)
+
     def _way(self, x: Tensor, condition: Conditions, options: Any) -> Iterator[Tensor]:
         if options.guidance != 1.0 and not self.denoiser.wish:
             raise UsageError(
@@ -241,15 +267,24 @@ class Flow(Family):
             yield guess.clamp(-1, 1)
 
     def _step(
-        self, x: Tensor, now: float, then: float, condition: Conditions, guidance: float
+        self,
+        x: Tensor,
+        now: float,
+        then: float,
+        condition: Conditions,
+        guidance: float,
+        known: tuple[Tensor, Tensor] | None = None,
     ) -> tuple[Tensor, Tensor]:
-        """One step of Heun's method: where it leads, and the clean image as it is guessed there."""
+        """One step of Heun's method: where it leads, and the clean image as it is guessed there.
+
+        Of `known` images the part that is given is not guessed on the way.
+        """
         guess = self._guess(x, now, condition, guidance)
-        slope = (guess - x) / (1 - now)
+        slope = (_told(guess, known) - x) / (1 - now)
         ahead = x + (then - now) * slope
         if then < 1:
             guess = self._guess(ahead, then, condition, guidance)
-            ahead = x + (then - now) / 2 * (slope + (guess - ahead) / (1 - then))
+            ahead = x + (then - now) / 2 * (slope + (_told(guess, known) - ahead) / (1 - then))
         return ahead, guess
 
     def _in_one_graph(self, x: Tensor, steps: int, condition: Conditions, guidance: float) -> Tensor:

@@ -25,6 +25,7 @@ from maquette.nn.augment import MOST, Augmentation, rolled
 from maquette.nn.conv import Convolution, Enlargement, grid
 from maquette.nn.embed import ConditionVector
 from maquette.nn.joint import rows_before
+from maquette.nn.seek import descend
 from maquette.nn.settling import settling
 
 FEW = 500
@@ -35,6 +36,10 @@ PACE = 10
 """After so many times through the data a critic that stays too sure sees everything changed."""
 PACES = (5_000, 50_000)
 """The same in images, at least and at most."""
+SEARCH = 160
+"""Steps that look for what is missing of an image."""
+NEARBY = 0.1
+"""How strongly numbers are kept usual there: what is not given follows from them alone."""
 WIDEST = 8
 """Channels grow towards the small grid up to this multiple of the width."""
 
@@ -332,6 +337,23 @@ class Gan(Family):
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """One pass of the generator."""
         yield self.picture(self.latents(noise, condition, options), condition, options)
+
+    def complete(
+        self, images: Tensor, given: Tensor, noise: Noise, condition: Conditions, options: Any
+    ) -> Iterator[Tensor]:
+        """Images of which only a part is given (N 1 H W of 1 and 0): from the numbers of each seed on, those are looked
+        for that make what is given.
+
+        What the critic believes of the whole is not asked: it led to stripes where nothing is given (docs/log.md).
+        """
+        condition = {name: value.clone() for name, value in condition.items()}
+        begin = self.latents(noise, condition, options)
+        for steps in (SEARCH // 4, SEARCH - SEARCH // 4):
+            begin = descend(
+                lambda found: self.picture(found, condition, options), begin, images, steps, counted=given,
+                pull=NEARBY,
+            )  # fmt: skip
+            yield self.picture(begin, condition, options)
 
     def latent_shapes(self) -> tuple[tuple[int, ...], ...]:
         """What the whole image starts from, the small grid, and the grain of every level."""
