@@ -8,7 +8,9 @@
     numbers   a sun over the sea                                    two numbers
     fields    a source of warmth, and weather over it               three numbers
     compositions  abstract paintings of a few cells                 nothing
-    scans     slices through a chest, a few with a nodule           label
+    growth    rust that spreads over metal                          frames
+    stations  a field of values                                     eight numbers
+    scans     slices through a chest, a few with fluid in a lung         label
 
 Item k depends on the seed and on k alone.
 """
@@ -29,7 +31,7 @@ from maquette.core.event import Event, Note, Progress, Result
 from maquette.core.image import MODES, Mode
 from maquette.core.noise import uniform
 from maquette.core.spec import DataSpec
-from maquette.data import chances, drawings, pieces
+from maquette.data import chances, drawings, growth, pieces
 from maquette.data.dataset import Writer, already
 from maquette.data.drawings import Dice, Drawing
 from maquette.data.scans import LABELS, scans
@@ -37,12 +39,13 @@ from maquette.data.scans import LABELS, scans
 COUNT = 4000
 _PIECE = 128
 MOVING: Mapping[str, Callable[[Dice, int, int, int], Drawing]] = MappingProxyType(
-    {"digits": drawings.digits, "bounces": chances.bounces}
+    {"digits": drawings.digits, "bounces": chances.bounces, "growth": growth.growth}
 )
 """What is drawn as a film: the frames that are known, and the image that comes next."""
 _STILL: Mapping[str, Callable[[Dice, int, int], Drawing]] = MappingProxyType({
     "facades": drawings.facades, "numbers": drawings.numbers, "fields": chances.fields,
     "stickers": pieces.stickers, "compositions": pieces.compositions, "scans": scans,
+    "stations": growth.stations,
 })  # fmt: skip
 _CONDITIONS: Mapping[str, Callable[[Mode, int], tuple[ConditionSpec, ...]]] = MappingProxyType({
     "shapes": lambda mode, past: (
@@ -58,11 +61,12 @@ _CONDITIONS: Mapping[str, Callable[[Mode, int], tuple[ConditionSpec, ...]]] = Ma
     "facades": lambda mode, past: (ConditionSpec(name="map", kind="map", classes=drawings.FACADE),),
     "numbers": lambda mode, past: _numbers("sun_height", "sun_side"),
     "fields": lambda mode, past: _numbers("east", "north", "unrest"),
+    "stations": lambda mode, past: _numbers(*growth.STATIONS),
     "scans": lambda mode, past: (ConditionSpec(name="label", kind="label", classes=LABELS),),
 })  # fmt: skip
 KINDS = tuple(_CONDITIONS)
 _MODES: Mapping[str, Mode] = MappingProxyType(
-    {"digits": "grey", "fields": "grey", "stickers": "rgba", "scans": "grey16"}
+    {"digits": "grey", "fields": "grey", "stations": "grey", "growth": "grey", "stickers": "rgba", "scans": "grey16"}
 )
 """The mode of what is not drawn in colours, when none is asked for."""
 LONGEST = 64

@@ -1,7 +1,7 @@
-"""Drawn slices through a chest, in 16 bits, some with a nodule: for trials of what medical images need.
+"""Drawn slices through a chest, in 16 bits, a few with fluid in a lung: for trials of what medical images need.
 
-They are simple and not like real scans. What makes them hard is real enough: vessels are as bright and as round as
-small nodules, the body is never in the same place, and few images have a nodule at all. Here and there one is odd: a
+They are simple and not like real scans. What makes them hard is real enough: vessels are as bright as fluid, there may
+be very little of it, the body is never in the same place, and few images have any at all. Here and there one is odd: a
 scan upside down, one with its greys turned around, a metal rod, or one cut off.
 """
 
@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 from maquette.core.noise import normal
 from maquette.data.drawings import Dice, Drawing
 
-LABELS = ("clear", "nodule")
-RARE = 0.06
-"""The share of slices with a nodule."""
+LABELS = ("clear", "fluid")
+RARE = 0.08
+"""The share of slices with fluid in a lung."""
 ODD = 0.01
 ODDITIES = ("upside down", "greys turned around", "metal", "cut off")
+WINDOW = 1.35
+"""How much brighter slices are shown, so that lungs are seen well; bones are white then."""
 GRAIN = 0.02
 Field = NDArray[np.float64]
 
 
 def scans(dice: Dice, width: int, height: int) -> Drawing:
-    """A slice through a chest; its label says whether there is a nodule in a lung."""
+    """A slice through a chest; its label says whether there is fluid at the back of a lung."""
     label = LABELS[int(dice.between(0, 1) < RARE)]
     odd = dice.pick(ODDITIES) if dice.between(0, 1) < ODD else ""
     paper = _Paper(width, height)
@@ -45,19 +47,19 @@ def scans(dice: Dice, width: int, height: int) -> Drawing:
     spine = (centre[0], centre[1] + tall * 0.62)
     values = _upon(values, 0.78, paper.oval(spine, wide * 0.13, tall * 0.18))
     for place, size, lung in lungs:
-        for _ in range(4):
+        for _ in range(3):
             vessel = _within(dice, place, size, 0.8)
             long = dice.between(0.012, 0.05)
             spot = paper.oval(vessel, long, dice.between(0.01, 0.018), turn=dice.between(0, math.pi))
             values = _upon(values, dice.between(0.3, 0.42), spot * lung)
     facts: dict[str, Any] = {"odd": odd} if odd else {}
-    if label == "nodule":
+    if label == "fluid":
         place, size, lung = lungs[dice.pick((0, 1))]
-        where, radius = _within(dice, place, size, 0.6), dice.between(0.035, 0.06)
-        mass = paper.oval(where, radius, radius * dice.between(0.8, 1.2))
-        values = _upon(values, dice.between(0.36, 0.5), mass * lung)
-        facts |= {"centre": [round(share, 4) for share in where], "radius": round(radius, 4)}
-    values = _odd(values, odd, paper, centre) * dice.between(0.94, 1.06)
+        filled, tilt = dice.between(0.2, 0.7), dice.between(-0.3, 0.3)
+        level = place[1] + size[1] * (1 - filled) + tilt * (paper.x - place[0])
+        values = _upon(values, dice.between(0.32, 0.44), paper.below(level) * lung)
+        facts |= {"side": "left" if place[0] < centre[0] else "right", "filled": round(filled / 2, 4)}
+    values = _odd((WINDOW * values).clip(0, 1), odd, paper, centre) * dice.between(0.94, 1.06)
     grain = normal(int(dice.between(0, 2**40)), "grain of a scan", height * width).reshape(height, width)
     values = (values + 0.03 + GRAIN * grain).clip(0, 1)
     pixels = np.rint(values * 65535).astype(np.uint16)[..., None]
@@ -72,6 +74,10 @@ class _Paper:
         self.x = 0.5 + ((np.arange(width) + 0.5 - width / 2) / unit)[None, :]
         self.y = 0.5 + ((np.arange(height) + 0.5 - height / 2) / unit)[:, None]
         self.soft = 0.7 / unit
+
+    def below(self, level: Field) -> Field:
+        """1 below a line, 0 above, soft over a pixel: H W."""
+        return np.asarray(1 / (1 + np.exp(((level - self.y) / self.soft).clip(-40, 40))))
 
     def oval(self, centre: tuple[float, float], wide: float, tall: float, turn: float = 0.0) -> Field:
         """1 inside an oval, 0 outside, soft over a pixel: H W."""
@@ -95,7 +101,7 @@ def _odd(values: Field, odd: str, paper: _Paper, centre: tuple[float, float]) ->
     if odd == "upside down":
         return values[::-1]
     if odd == "greys turned around":
-        return 0.85 - values
+        return 1 - values
     if odd == "metal":
         return _upon(values, 1.0, paper.oval((centre[0] + 0.2, centre[1]), 0.16, 0.035, turn=0.6))
     if odd == "cut off":

@@ -6,7 +6,7 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from maquette.core.event import Event
 from maquette.core.settings import setting
@@ -45,10 +45,11 @@ class Architecture:
     plan: str = setting(
         "", "a map of your own to make pictures of; a map that was held back when left out", form="FILE"
     )
-    size: int = setting(64, "the side that is learned, in pixels", ge=16, le=256, multiple_of=8)
+    family: Literal["flow", "translate"] = setting("flow", "the kind of model that paints")
+    size: int = setting(48, "the side that is learned, in pixels", ge=16, le=256, multiple_of=8)
     count: int = setting(40, "held-back maps of which pictures are made and read back", ge=2, le=1000)
     variants: int = setting(8, "pictures of one and the same map, in other materials", ge=2, le=200)
-    variety: float = setting(1.0, "how unlike the variants are", ge=0, le=4)
+    variety: float = setting(1.0, "how unlike the variants are; 1 is as unlike as real ones", ge=0, le=2)
     drawn: int = setting(2000, "how many facades are drawn when none are given", ge=100, le=100_000)
 
 
@@ -80,7 +81,7 @@ def architecture(request: Architecture, work: Work) -> Generator[Event, None, Ou
     plan = _plan(request, data, name, files)
     yield work.step(f"learning to paint from {len(data.indices('train')):,} pairs of picture and map")
     yield from work.do(
-        "train", dataset=work.at("pairs.mq"), to=work.at("painter"), family="translate", time=work.time(PAINTER),
+        "train", dataset=work.at("pairs.mq"), to=work.at("painter"), family=request.family, time=work.time(PAINTER),
         given=[name], seed=work.seed,
     )  # fmt: skip
     yield work.step("learning to read maps back from pictures")
@@ -95,7 +96,8 @@ def architecture(request: Architecture, work: Work) -> Generator[Event, None, Ou
     yield work.step(f"painting one map {request.variants} times, in other materials")
     varied = yield from work.do(
         "sample", run=work.at("painter"), to=work.at("materials"), image=[f"{name}={plan}"], count=request.variants,
-        seed=work.seed + 1, sheet=False, dials={"variety": f"{request.variety:g}"},
+        seed=work.seed + 1, sheet=False,
+        dials={"variety" if request.family == "translate" else "temperature": f"{request.variety:g}"},
     )  # fmt: skip
     first = varied.facts["images"][0]
     yield work.step("the first of them in another light")
