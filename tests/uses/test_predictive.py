@@ -56,7 +56,7 @@ def test_films_become_what_comes_next(tmp_path, home):
         item = draw("growth", spec, 0, k)
         frames = [np.repeat(frame, 3, axis=2) for frame in (*item.conditions["frames"], item.image)]
         (tmp_path / "films" / f"{k:02d}.webp").write_bytes(encode_film(frames, "webp", rate=10))
-    result = work(home, source=[str(tmp_path / "films")], to=str(tmp_path / "out"), series=True, past=5)
+    result = work(home, source=[str(tmp_path / "films")], to=str(tmp_path / "out"), material="series", past=5)
     assert result["series"] and result["figures"]["signed and whole"]["reached"]
     assert "How it goes on" in Path(result["report"]).read_text("utf-8")
 

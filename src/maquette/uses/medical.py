@@ -46,7 +46,7 @@ class Medical:
     pool: int = setting(300, "made scans of each label that lacks some, for the trial", ge=16, le=20_000)
     seeds: int = setting(5, "classifiers taught in each way", ge=2, le=8)
     held_out: float = setting(0.3, "the share of the scans that only tests see", ge=0.05, le=0.7)
-    mirrored: bool = setting(False, "whether a scan seen in a mirror means the same")
+    mirrored: Literal["yes", "no"] = setting("no", "whether a scan seen in a mirror means the same")
     family: Literal["flow", "gan"] = setting("flow", "the kind of model that makes scans")
     judged: int = setting(400, "how many more are made to be judged", ge=60, le=10_000)
     drawn: int = setting(3000, "how many scans are drawn when none are given", ge=100, le=100_000)
@@ -204,10 +204,10 @@ def _tried(
     from maquette.engine import trial
     from maquette.uses._handed import told
 
-    learner = trial.learner_of(data, name, 1, width=16, mirrored=request.mirrored)
+    learner = trial.learner_of(data, name, 1, width=16, mirrored=request.mirrored == "yes")
     seconds = work.seconds * TRIAL / (len(trial.WAYS) * request.seeds)
     learner = trial.learner_of(
-        data, name, max(256, trial.seen_in(parts[0], learner, seconds)), width=16, mirrored=request.mirrored
+        data, name, max(256, trial.seen_in(parts[0], learner, seconds)), width=16, mirrored=request.mirrored == "yes"
     )
     steps = trial.trial(*parts, learner, range(work.seed, work.seed + request.seeds), share=request.share)
     while True:

@@ -27,7 +27,9 @@ SHOWN = 4
 class Predictive:
     """What is forecast, and of how much."""
 
-    series: bool = setting(False, "the material is a series (films, animations), not pictures with numbers")
+    material: Literal["numbers", "series"] = setting(
+        "numbers", "what the material is: pictures with numbers, or a series (films, animations)"
+    )
     readings: str = setting("", "a table of new numbers to make maps of, one row a map", form="FILE.csv")
     size: int = setting(32, "the side that is learned, in pixels", ge=16, le=256, multiple_of=8)
     past: int = setting(9, "of series: frames that come before the last one", ge=3, le=40)
@@ -44,7 +46,7 @@ def predictive(request: Predictive, work: Work) -> Generator[Event, None, Outcom
     """Make maps of what numbers say, or the next images of a series, each with how unsure it is.
 
     Pictures with a table of numbers (metadata.csv: file_name, station_1, ...) become maps of new readings; films or
-    animations with --series become what comes next. What was held back says whether the forecast is as sure as it may
+    animations with --material series become what comes next. What was held back says whether the forecast is as sure as it may
     be.
     """
     import numpy as np
@@ -53,7 +55,7 @@ def predictive(request: Predictive, work: Work) -> Generator[Event, None, Outcom
     from maquette.store.run import Run
     from maquette.uses import _forecasts
 
-    series = request.series if work.source else request.draw == "growth"
+    series = request.material == "series" if work.source else request.draw == "growth"
     yield work.step("reading the material" if work.source else f"drawing {request.drawn:,} {_what(request)}")
     data = yield from _read(request, work, series)
     asked = _forecasts.readings(request.readings, data) if request.readings else None
@@ -112,12 +114,12 @@ def _read(request: Predictive, work: Work, series: bool) -> Generator[Event, Non
     kinds = {condition.kind for condition in data.spec.conditions}
     if series and "frames" not in kinds:
         raise DataError(
-            "there are no films in it", where=data.path, do="give films or animations, or leave out --series"
+            "there are no films in it", where=data.path, do="give films or animations, or leave out --material"
         )
     if not series and "number" not in kinds:
         raise DataError(
             "the pictures have no numbers to be forecast from", where=data.path,
-            do="add a metadata.csv with the columns file_name and one for each number, or give films and --series",
+            do="add a metadata.csv with the columns file_name and one for each number, or give films and --material series",
         )  # fmt: skip
     if len(data.indices("held-out")) < 4:
         raise DataError("fewer than four cases were held back to try the forecast", where=data.path, do="give more")
