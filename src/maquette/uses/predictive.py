@@ -46,8 +46,8 @@ def predictive(request: Predictive, work: Work) -> Generator[Event, None, Outcom
     """Make maps of what numbers say, or the next images of a series, each with how unsure it is.
 
     Pictures with a table of numbers (metadata.csv: file_name, station_1, ...) become maps of new readings; films or
-    animations with --material series become what comes next. What was held back says whether the forecast is as sure as it may
-    be.
+    animations with --material series become what comes next. What was held back says whether the
+    forecast is as sure as it may be.
     """
     import numpy as np
 
@@ -119,7 +119,7 @@ def _read(request: Predictive, work: Work, series: bool) -> Generator[Event, Non
     if not series and "number" not in kinds:
         raise DataError(
             "the pictures have no numbers to be forecast from", where=data.path,
-            do="add a metadata.csv with the columns file_name and one for each number, or give films and --material series",
+            do="add a metadata.csv with file_name and a column for each number, or give films and --material series",
         )  # fmt: skip
     if len(data.indices("held-out")) < 4:
         raise DataError("fewer than four cases were held back to try the forecast", where=data.path, do="give more")
