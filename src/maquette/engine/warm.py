@@ -121,8 +121,8 @@ class Warm:
 
     @property
     def waiting(self) -> int:
-        """How many wishes wait."""
-        return len(self._wishes)
+        """How many wishes wait; those that were given up have left their places."""
+        return sum(wish.left > 0 for wish in list(self._wishes))
 
     @property
     def patience(self) -> float:
@@ -180,8 +180,8 @@ class Warm:
         with self._bell:
             if self._closed:
                 raise BusyError("the studio is being closed")
-            if len(self._wishes) >= self._most:
-                raise BusyError(f"{len(self._wishes)} requests for images are waiting already", self.patience)
+            if self.waiting >= self._most:
+                raise BusyError(f"{self.waiting} requests for images are waiting already", self.patience)
             self._wishes.append(wish)
             self._bell.notify()
         return wish.future
@@ -248,7 +248,7 @@ class Warm:
         except Exception as error:
             for wish, _ in batch:
                 wish.made = [None] * len(wish.seeds)
-                if not wish.future.cancelled():
+                if not wish.future.done() and wish.future.set_running_or_notify_cancel():
                     wish.future.set_exception(error)
             return
         spent = (time.perf_counter() - began) / len(seeds)
