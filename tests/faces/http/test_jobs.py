@@ -128,6 +128,9 @@ def test_a_job_goes_on_without_the_server_and_is_found_again(fakes, tmp_path):
         until(lambda: second.get(f"/api/jobs/{waiting}")["state"] == "done")
     with opened(home) as third:
         assert {job["id"]: job["state"] for job in third.get("/api/jobs")} == {working: "cancelled", waiting: "done"}
+        done = third.get(f"/api/jobs/{waiting}")
+        assert done["result"] == {"picture": "out/a.png"} and done["events"] == 9 and len(done["notes"]) == 2
+        assert [file["what"] for file in done["files"]] == ["sheet"] and done["progress"]["done"] == 3000
     routes.table.cache_clear()
 
 

@@ -8,11 +8,12 @@ jobs/ID/errors.txt     what it says to people
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -49,12 +50,15 @@ class Job:
     progress: dict[str, Any] | None = None
     notes: deque[dict[str, str]] = field(default_factory=lambda: deque(maxlen=NOTES))
     error: str | None = None
-    result: dict[str, Any] | None = None
     files: list[tuple[str, Path]] = field(default_factory=list)
     """What was written and may be looked at: what it is, and where."""
     lines: int = 0
     place: int | None = None
     _offset: int = 0
+    """How many bytes of the events were taken in."""
+    _result_at: int | None = None
+    """Where the result stands among them."""
+    _result: dict[str, Any] | None = None
 
     @classmethod
     def new(cls, jobs: Path, verb: str, values: Mapping[str, Any], run: str | None) -> Job:
@@ -72,10 +76,18 @@ class Job:
                 state=facts["state"], began=facts["began"], ended=facts["ended"], pid=int(facts["pid"]),
                 mark=str(facts["mark"]), asked=int(facts["asked"]), run=facts["run"], error=facts["error"],
             )  # fmt: skip
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            job._remember(facts["told"])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise DataError(f"the job cannot be read ({error})", where=folder) from None
         job.read()
         return job
+
+    def _remember(self, told: Mapping[str, Any]) -> None:
+        """What it had said when it was saved: a day of training says too much to be read again at every start."""
+        self.lines, self._offset, self._result_at = int(told["lines"]), int(told["bytes"]), told["result_at"]
+        self.progress = told["progress"]
+        self.notes.extend(told["notes"])
+        self.files = [(str(what), Path(path)) for what, path in told["files"]]
 
     def save(self) -> None:
         """Keep what it is on the disk."""
@@ -83,6 +95,10 @@ class Job:
             "verb": self.verb, "values": self.values, "created": self.created, "state": self.state,
             "began": self.began, "ended": self.ended, "pid": self.pid, "mark": self.mark, "asked": self.asked,
             "run": self.run, "error": self.error,
+            "told": {
+                "lines": self.lines, "bytes": self._offset, "result_at": self._result_at, "progress": self.progress,
+                "notes": list(self.notes), "files": [(what, str(path)) for what, path in self.files],
+            },
         }  # fmt: skip
         with disk.writing("the job", self.folder, DataError):
             disk.write_object(self.folder / "job.json", facts)
@@ -92,32 +108,33 @@ class Job:
         """Whether nothing more will come."""
         return self.state in ("done", "failed", "cancelled")
 
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """The facts of its result, read when they are asked for."""
+        if self._result is None and self._result_at is not None:
+            with contextlib.suppress(OSError, ValueError), open(self.folder / "events.jsonl", "rb") as stream:
+                stream.seek(self._result_at)
+                value = disk.parse_json(stream.readline(_LINE))
+                self._result = {key: item for key, item in value.items() if key not in ("event", "verb")}
+        return self._result
+
     def read(self) -> bool:
         """Take in what the command has said since the last look; whether it said anything."""
         before = self.lines
-        for event in self.events_after(self._offset):
-            self._take(event)
-        return self.lines > before
-
-    def events_after(self, offset: int) -> Iterator[dict[str, Any]]:
-        """The whole lines behind this place of the file."""
         try:
             stream = open(self.folder / "events.jsonl", "rb")  # noqa: SIM115
         except OSError:
-            return
+            return False
         with stream:
-            stream.seek(offset)
-            while line := stream.readline(_LINE):
-                if not line.endswith(b"\n"):
-                    return
+            stream.seek(self._offset)
+            while (line := stream.readline(_LINE)).endswith(b"\n"):
+                with contextlib.suppress(ValueError):
+                    value = disk.parse_json(line)
+                    if isinstance(value, dict):
+                        self._take(value)
                 self._offset += len(line)
                 self.lines += 1
-                try:
-                    value = disk.parse_json(line)
-                except ValueError:
-                    continue
-                if isinstance(value, dict):
-                    yield value
+        return self.lines > before
 
     def _take(self, event: dict[str, Any]) -> None:
         kind = event.get("event")
@@ -131,7 +148,7 @@ class Job:
             if len(self.files) < FILES:
                 self.files.append((str(event.get("what", "image")), Path(str(event.get("path", "")))))
         elif kind == "result":
-            self.result = {key: value for key, value in event.items() if key not in ("event", "verb")}
+            self._result_at, self._result = self._offset, None
 
     def settle(self, code: int | None = None) -> None:
         """It has ended: what became of it, by what it said."""

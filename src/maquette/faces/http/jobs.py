@@ -31,9 +31,9 @@ LEARNING = frozenset({"train", "demo", "use"})
 """Verbs that take the machine for long: one of them at a time, beside the others."""
 AT_ONCE = frozenset({"list", "pause", "label", "remove", "card", "delete"})
 """Verbs of an instant, done in this process; all others are commands of their own."""
-LOOK = 0.05
-TELL = 0.25
-"""Seconds between two looks at the events of a job, and between two tellings of its progress."""
+LOOK, TELL, SAVE = 0.05, 0.25, 30.0
+"""Seconds between two looks at the events of a job, between two tellings of its progress, and between two times when
+it is written down how far its events were read."""
 KEPT, KEPT_SECONDS = 500, 30 * 86400
 """How many ended jobs are remembered, and for how long."""
 
@@ -50,6 +50,7 @@ class Jobs:
         self._waiting: list[Job] = []
         self._commands: dict[str, subprocess.Popen[bytes]] = {}
         self._told: dict[str, float] = {}
+        self._saved = 0.0
         self._threads: dict[str, bool] = {}
         """The jobs done in this process, and whether their work is over."""
         self._reserved = 0
@@ -154,9 +155,13 @@ class Jobs:
         """Follow what the commands say, for ever."""
         while True:
             await asyncio.sleep(LOOK)
+            due = time.monotonic() - self._saved > SAVE
+            self._saved = time.monotonic() if due else self._saved
             for job in [job for job in self.all.values() if job.state == "running"]:
                 try:
                     self._look(job)
+                    if due:
+                        self._save(job)
                 except Exception as error:
                     trouble.fault(error, f"watching {job.verb}", [os.fspath(self.workspace.home / "faults")])
 
