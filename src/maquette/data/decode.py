@@ -24,7 +24,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,6 +75,14 @@ class Outcome:
     """What the file says beside its pixels, where it was decoded whole; see `data.kept`."""
     marks: Mapping[str, Any] = field(default_factory=dict)
     """What the file says of its origin and of training on it; see `trust.incoming`."""
+
+
+class Decodes(Protocol):
+    """What decodes files: `Decoder`, or whatever stands in its place."""
+
+    def decode(self, tasks: Iterable[Task | None], first: int = 8) -> Iterator[Outcome]:
+        """The outcomes of each task, in order."""
+        ...
 
 
 class _Chunk:

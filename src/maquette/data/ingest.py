@@ -6,13 +6,15 @@ decoded in bounded workers and written as they come. Memory stays the same howev
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
@@ -26,8 +28,9 @@ from maquette.core.image import Mode
 from maquette.core.spec import DataSpec
 from maquette.data.columns import Unfit
 from maquette.data.dataset import Dataset, Writer
-from maquette.data.decode import Decoder, Task
+from maquette.data.decode import Decoder, Decodes, Task
 from maquette.data.item import Item
+from maquette.data.limits import Limits
 from maquette.data.origin import ORIGIN
 from maquette.data.parts import Tally, divide
 from maquette.data.plan import Plan, Settings, parse_size
@@ -44,16 +47,18 @@ _PIECE_BYTES, _PIECE_SECONDS = 8 << 20, 5.0
 """Images are written in pieces of so many bytes, or after so many seconds: what a kill can cost."""
 _SAMPLE = 128
 _OPTED_OUT = "its makers do not allow training"
+OpenDecoder = Callable[[Limits], contextlib.AbstractContextManager[Decodes]]
 _GONE = ("it cannot be read (no such file", "it cannot be read (input/output", "it cannot be read (stale")
 
 
 def ingest(
-    sources: Sequence[str | Path], to: str | Path, *, settings: Settings | None = None, add: bool = False
-) -> Iterator[Event]:
+    sources: Sequence[str | Path], to: str | Path, *, settings: Settings | None = None, add: bool = False,
+    decoder: OpenDecoder | None = None,
+) -> Iterator[Event]:  # fmt: skip
     """Make a dataset of these sources. The last event is the `Result`, whose value is the dataset.
 
     Where it is there already, made in the same way, only what is new is read. With `add`, the sources come to those
-    that it was made of.
+    that it was made of. `decoder` stands in the place of the workers of this machine.
     """
     if not sources:
         raise UsageError("there is nothing to ingest", do="give a folder, an image, an archive or a Parquet file")
@@ -64,13 +69,14 @@ def ingest(
             yield Note(text=f"{plan.up_to_date.path} is up to date: the same sources and settings made it")
             yield Result(verb="ingest", facts=plan.up_to_date.facts(), value=plan.up_to_date)
             return
-        yield from _Ingest(opened, plan).run()
+        yield from _Ingest(opened, plan, decoder).run()
 
 
 class _Ingest:
     """One run of `ingest`."""
 
-    def __init__(self, sources: Sequence[Source], plan: Plan) -> None:
+    def __init__(self, sources: Sequence[Source], plan: Plan, decoder: OpenDecoder | None) -> None:
+        self.decoder = decoder or partial(Decoder, plan.settings.workers)
         self.sources, self.plan, self.settings = sources, plan, plan.settings
         self.survey = Survey(sources, cast(Labels, self.settings.labels))
         self.roots = [root_of(source.where) for source in sources]
@@ -89,7 +95,7 @@ class _Ingest:
         yield from self._look()
         plan, columns = self.plan, self.survey.columns
         previous = None if plan.dataset is None else Previous.of_dataset(plan.dataset)
-        with Decoder(self.settings.workers, plan.limits) as decoder:
+        with self.decoder(plan.limits) as decoder:
             if plan.dataset is not None:
                 mode = plan.dataset.spec.mode
             elif self.settings.mode == "auto":
@@ -133,7 +139,7 @@ class _Ingest:
             yield Note(text=text)
         yield Note(text=f"{survey.total:,} file{'s' * (survey.total != 1)} found")
 
-    def _choose_mode(self, decoder: Decoder) -> Generator[Event, None, Mode]:
+    def _choose_mode(self, decoder: Decodes) -> Generator[Event, None, Mode]:
         """The mode that suits a sample of the files."""
         form = replace(self.plan.form("auto"), fit="crop", small="enlarge", crops=1, frames="first", position="centre")
         glance = replace(form, glance=True)
@@ -164,7 +170,7 @@ class _Ingest:
             yield Note(text=f"mode {mode}: {why} (--mode chooses another)")
         return cast(Mode, mode)
 
-    def _fill(self, writer: Writer, decoder: Decoder, previous: Previous | None) -> Iterator[Event]:
+    def _fill(self, writer: Writer, decoder: Decodes, previous: Previous | None) -> Iterator[Event]:
         """Decode everything and write what can be kept."""
         spec = writer.spec
         frames = sum(c.length for c in spec.conditions if c.kind == "frames")
@@ -192,7 +198,7 @@ class _Ingest:
         self.goal = self.seen
         yield self._progress(self.seen, self.goal, "images", kept=writer.count, set_aside=self.reasons.total())
 
-    def _all(self, spec: DataSpec, decoder: Decoder, previous: Previous | None) -> Iterator[Item]:
+    def _all(self, spec: DataSpec, decoder: Decodes, previous: Previous | None) -> Iterator[Item]:
         """What stays of a dataset that is added to, then every file with what became of it, in order."""
         self.seen, self.goal = 0, self.survey.total
         self.filling = time.monotonic()
@@ -206,7 +212,7 @@ class _Ingest:
             previous = None
         yield from self._items(spec, decoder, previous, names)
 
-    def _items(self, spec: DataSpec, decoder: Decoder, previous: Previous | None, names: list[str]) -> Iterator[Item]:
+    def _items(self, spec: DataSpec, decoder: Decodes, previous: Previous | None, names: list[str]) -> Iterator[Item]:
         """Every entry with what became of it, in order."""
         waiting: deque[Item] = deque()
         forms = {name: self.plan.form(spec.mode, spec.condition(name)) for name in names if name != "frames"}

@@ -318,16 +318,11 @@ class _Ray(_Pool):
     """Actors, each of which has one task under way and one that waits."""
 
     def __init__(self, workers: Workers, settings: Mapping[str, Any]) -> None:
-        try:
-            import ray
-        except ImportError:
-            raise UsageError(
-                "Ray is not installed here", do="install it with: pip install 'maquette[ray]', or give --workers N"
-            ) from None
+        self._stack = contextlib.ExitStack()
+        self._stack.enter_context(connected(workers))
+        import ray
+
         self._ray, self._settings = ray, json.dumps(settings)
-        self._own = not ray.is_initialized()
-        if self._own:
-            _connect(ray, workers.ray or "")
         count = int(ray.cluster_resources().get("CPU", 1))
         self._actors = [self._start() for _ in range(max(1, count))]
 
@@ -384,8 +379,29 @@ class _Ray(_Pool):
         for busy in self._actors:
             with contextlib.suppress(Exception):
                 self._ray.kill(busy.actor)
-        if self._own:
-            self._ray.shutdown()
+        self._stack.close()
+
+
+@contextlib.contextmanager
+def connected(workers: Workers) -> Iterator[None]:
+    """Belong to the Ray cluster that is asked for, if one is, until the end of the outermost such context."""
+    if workers.ray is None:
+        yield
+        return
+    try:
+        import ray
+    except ImportError:
+        raise UsageError(
+            "Ray is not installed here", do="install it with: pip install 'maquette[ray]', or give --workers N"
+        ) from None
+    if ray.is_initialized():
+        yield
+        return
+    _connect(ray, workers.ray)
+    try:
+        yield
+    finally:
+        ray.shutdown()
 
 
 def _connect(ray: Any, address: str) -> None:

@@ -199,52 +199,54 @@ def _normalised(
     if not training:
         return F.batch_norm(images, running_mean, running_var, weight, bias, training, momentum, eps)
     with torch.autocast(images.device.type, enabled=False):
-        normal, mean, variance, count = _Normal.apply(images, eps, share)  # type: ignore[no-untyped-call]
-        if running_mean is not None and running_var is not None:
-            running_mean.lerp_(mean, momentum)
-            running_var.lerp_(variance * (count / (count - 1).clamp_min(1)), momentum)
-        if weight is not None:
-            normal = normal * _along(weight, normal)
-        if bias is not None:
-            normal = normal + _along(bias, normal)
+        normal, mean, variance, count = _Normal.apply(images, weight, bias, eps, share)  # type: ignore[no-untyped-call]
+    if running_mean is not None and running_var is not None:
+        running_mean.lerp_(mean, momentum)
+        running_var.lerp_(variance * (count / max(count - 1, 1)), momentum)
     return torch.as_tensor(normal)
 
 
-def _along(values: Tensor, images: Tensor) -> Tensor:
-    return values.reshape(1, -1, *[1] * (images.ndim - 2)).to(images.dtype)
-
-
 class _Normal(torch.autograd.Function):
-    """Images N C ... with mean 0 and variance 1 for each channel of the whole batch."""
+    """Images N C ... with mean 0 and variance 1 for each channel of the whole batch, times a weight, plus a bias.
+
+    The kernels are those of normalisation by known statistics, which is what they are once they have been summed up;
+    what flows back through the statistics themselves is added after the second sum.
+    """
 
     @staticmethod
-    def forward(context: Any, images: Tensor, eps: float, share: Share) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        over = [0, *range(2, images.ndim)]
-        own = images.numel() // images.shape[1]
-        # Of the own rows mean and squared distance from it, so that nothing is lost where the mean is far from 0.
-        variance, mean = torch.var_mean(images.float(), over, correction=0)
-        count = mean.new_full((), float(own))
-        first = torch.cat([mean * own, count[None]])
-        share.group.add_up(first)
-        count, whole = first[-1], first[:-1] / first[-1]
-        second = (variance + (mean - whole).square()) * own
-        share.group.add_up(second)
-        variance = second / count
-        scale = (variance + eps).rsqrt()
-        normal = ((images.float() - _along(whole, images.float())) * _along(scale, images.float())).to(images.dtype)
-        context.save_for_backward(normal, scale, count)
-        context.share = share
-        context.mark_non_differentiable(whole, variance, count)
-        return normal, whole, variance, count
+    def forward(
+        context: Any, images: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, share: Share
+    ) -> tuple[Tensor, Tensor, Tensor, float]:
+        mean, variance = torch.batch_norm_update_stats(images, None, None, 0.0)
+        mean, variance = mean.double(), variance.double()
+        own = float(images.numel() // images.shape[1])
+        # Sums and sums of squares, in double precision, so that nothing is lost where the mean is far from 0.
+        sums = torch.cat([mean * own, (variance + mean.square()) * own, mean.new_full((1,), own)])
+        share.group.add_up(sums)
+        count = float(sums[-1])
+        mean, square = (sums[:-1] / count).chunk(2)
+        variance = (square - mean.square()).clamp_min(0).float()
+        mean = mean.float()
+        normal = F.batch_norm(images, mean, variance, weight, bias, False, 0.0, eps)
+        context.save_for_backward(images, weight, mean, variance)
+        context.share, context.eps, context.count, context.biased = share, eps, count, bias is not None
+        context.mark_non_differentiable(mean, variance)
+        return normal, mean, variance, count
 
     @staticmethod
     @once_differentiable
-    def backward(context: Any, slope: Tensor, *_: Any) -> tuple[Tensor, None, None]:
-        normal, scale, count = context.saved_tensors
-        over = [0, *range(2, normal.ndim)]
-        slope, normal = slope.float(), normal.float()
-        sums = torch.cat([slope.sum(over), (slope * normal).sum(over)])
+    def backward(context: Any, slope: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        images, weight, mean, variance = context.saved_tensors
+        found, along, total = torch.ops.aten.native_batch_norm_backward(
+            slope, images, weight, mean, variance, None, None, False, context.eps, [True, True, True]
+        )
+        sums = torch.cat([along, total]).float()
         context.share.group.add_up(sums)
-        mean, along = (sums / count).chunk(2)
-        found = _along(scale, slope) * (slope - _along(mean, slope) - normal * _along(along, slope))
-        return found.to(normal.dtype), None, None
+        all_along, all_total = (sums / context.count).chunk(2)
+        inverse = (variance + context.eps).rsqrt()
+        scale = inverse if weight is None else inverse * weight
+        slant = scale * all_along * inverse
+        shape = [1, -1, *[1] * (images.ndim - 2)]
+        level = (slant * mean - scale * all_total).to(images.dtype).reshape(shape)
+        found = found.add_(torch.addcmul(level, images, slant.to(images.dtype).reshape(shape), value=-1))
+        return found, along if weight is not None else None, total if context.biased else None, None, None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from maquette.core.choices import FRAMES, MODES, POSITIONS
 from maquette.core.errors import UsageError
 from maquette.core.event import Event, Result, Warning
 from maquette.core.settings import argument, parse_count, setting
+from maquette.core.workers import FORM, Workers
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -58,7 +60,9 @@ class Ingest:
         None, "how many images, for starter and drawn datasets", read=parse_count, ge=1, le=10**9
     )
     seed: int = setting(0, "another seed holds out other images", ge=0, lt=2**63)
-    workers: int | None = setting(None, "processes that decode; one a processor when left out", ge=1, le=256)
+    workers: str | int | None = setting(
+        None, "processes that decode, one a processor when left out; or a Ray cluster", form=FORM
+    )
 
 
 @operation
@@ -96,14 +100,20 @@ def _work(request: Ingest, workspace: Workspace) -> Iterator[Event]:
     if request.count is not None:
         raise UsageError("--count is for starter and drawn datasets", do="leave it out: all images are taken")
     width, height = parse_size(request.size or 64)
+    workers = Workers.read(request.workers)
     settings = Settings(
         width=width, height=height, mode=request.mode, fit=request.fit, small=request.small, opt_outs=request.opt_outs,
         position=request.position,
         crops=request.crops, input=request.input, half=request.side_by_side, frames=request.frames, rate=request.rate,
         past=request.past, labels=request.labels, held_out=0.1 if request.held_out is None else request.held_out,
-        seed=request.seed, workers=request.workers,
+        seed=request.seed, workers=workers.count,
     )  # fmt: skip
-    yield from ingest(words, to, settings=settings, add=request.add)
+    decoder = None
+    if workers.ray is not None:
+        from maquette.engine.spread import Spread
+
+        decoder = functools.partial(Spread, workers)
+    yield from ingest(words, to, settings=settings, add=request.add, decoder=decoder)
 
 
 def _own(word: str, request: Ingest, to: Path) -> Iterator[Event]:
