@@ -1,6 +1,7 @@
 """The verbs of editing: real images and seeds in a model, mixed, varied and signed."""
 
 import itertools
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -173,3 +174,75 @@ def test_a_film_is_signed_and_never_called_generated(edit, home):
 def test_walks_that_cannot_be_taken(edit, values, message):
     with pytest.raises(UsageError, match=message):
         edit("walk", **values)
+
+
+# Directions
+
+
+def test_directions_from_labels_words_and_examples(edit, home, photo, tmp_path):
+    def find(**values):
+        return list(table.run("edit-find", Workspace(home), {"run": "first", **values}))[-1]
+
+    assert find(count=2, to=str(tmp_path / "strips")).facts["directions"] == ["found-1", "found-2"]
+    assert (tmp_path / "strips" / "directions.png").exists()
+    assert find(**{"class": "ring"}).facts["directions"] == ["ring"]
+    assert find(word="red", name="redder", keep=["ring"]).facts["all"] == ["found-1", "found-2", "ring", "redder"]
+    for side, level in (("light", 200), ("dark", 50)):
+        (tmp_path / side).mkdir()
+        for number in range(4):
+            pixels = np.random.default_rng(number).integers(level - 30, level + 30, (16, 16, 3)).astype(np.uint8)
+            save(pixels, tmp_path / side / f"{number}.png")
+    find(like=[str(tmp_path / "light")], unlike=[str(tmp_path / "dark")], name="lighter")
+    means = []
+    for amount in ("-1.5", "1.5"):
+        made = edit("apply", photo(), direction=[f"lighter={amount}"], to=str(tmp_path / amount))[-1]
+        means.append(load(made.value.paths[0]).mean())
+    assert means[1] > means[0] + 5
+    made = edit("apply", seeds=[3], direction=["lighter=1,redder=-1"])[-1]
+    assert made.facts["directions"] == {"lighter": 1.0, "redder": -1.0} and made.facts["change"] > 0
+
+    swing = edit("walk", seeds=[3], direction=["lighter=1"], count=16, film="none", stills=True)[-1]
+    levels = [load(Path(path)).mean() for path in swing.facts["images"]]
+    assert np.argmax(levels) in (3, 4, 5) and np.argmin(levels) in (11, 12, 13)
+    assert 0.5 < swing.facts["motion"]["closure"] < 1.5
+    with pytest.raises(UsageError, match="begins at one image"):
+        edit("walk", seeds=[3, 4], direction=["lighter=1"])
+
+    def directions(**values):
+        return list(table.run("edit-directions", Workspace(home), {"run": "first", **values}))[-1]
+
+    assert directions(rename=["found-1=glow"], remove=["found-2"]).value == ["glow", "ring", "redder", "lighter"]
+    for values in ({"rename": ["glow=ring"]}, {"rename": ["glow=a b"]}, {"remove": ["nothing"]}):
+        with pytest.raises(UsageError):
+            directions(**values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"direction": []}, "nothing says where to"),
+        ({"direction": ["nowhere=1"]}, "no direction 'nowhere'"),
+        ({"direction": ["nowhere=far"]}, "is no amount"),
+        ({"direction": ["nowhere=1e9"]}, "is too far"),
+    ],
+)
+def test_directions_that_are_not_there(edit, values, message):
+    with pytest.raises(UsageError, match=message):
+        edit("apply", seeds=[1], **values)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"class": "hexagon"}, "no label 'hexagon'"),
+        ({"word": "elephant"}, "no caption has the word"),
+        ({"like": ["x"]}, "two sides"),
+        ({"class": "ring", "word": "red"}, "leads to one thing"),
+        ({"name": "a b"}, "cannot be a name"),
+        ({"run": "sorter"}, "no latents"),
+        ({"keep": ["nothing"]}, "no direction 'nothing'"),
+    ],
+)
+def test_directions_that_cannot_be_found(home, values, message):
+    with pytest.raises(MaquetteError, match=message):
+        list(table.run("edit-find", Workspace(home), {"run": "first", **values}))

@@ -81,6 +81,17 @@ class Circle:
         return math.cos(self.reach), math.sin(self.reach) * math.cos(turn), math.sin(self.reach) * math.sin(turn)
 
 
+class Swing:
+    """Along a direction: from one side to the other, or out and back on both sides."""
+
+    def __init__(self, *, closed: bool) -> None:
+        self.length, self.closed = (4, True) if closed else (2, False)
+
+    def weights(self, place: float) -> Weights:
+        """How far along, from -1 to 1."""
+        return (math.sin(2 * math.pi * place / self.length) if self.closed else place - 1,)
+
+
 def places(
     route: Route, count: int, *, smooth: bool, look: Callable[[Sequence[float]], NDArray[Any]] | None
 ) -> list[float]:

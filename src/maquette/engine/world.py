@@ -49,7 +49,7 @@ class World:
     """Rows of features of training images, and how far held-out images are from them."""
 
     def __init__(self, space: Space, rows: NDArray[np.float32], held: NDArray[np.float32], other: bool) -> None:
-        self._space, self._rows, self._held, self.other = space, rows, held, other
+        self.space, self._rows, self._held, self.other = space, rows, held, other
         """`other`: no images were held out, so training images were measured against each other."""
 
     @classmethod
@@ -69,16 +69,16 @@ class World:
 
     def __call__(self, images: NDArray[Any]) -> list[Distance]:
         """Of images N H W C in the form of the dataset."""
-        far = _far(np.asarray(self._space(_features(images)), np.float32), self._rows)
+        far = _far(np.asarray(self.space(_features(images)), np.float32), self._rows)
         usual = max(float(np.median(self._held)), 1e-9)
         places = np.searchsorted(self._held, far, side="left") / len(self._held)
         return [Distance(float(f) / usual, float(p)) for f, p in zip(far, places, strict=True)]
 
     def keep(self, run: Run) -> None:
         """With the run, so that the dataset is not needed again."""
-        assert self._space.directions is not None
+        assert self.space.directions is not None
         tensors: dict[str, NDArray[Any]] = {
-            "mean": self._space.mean, "scale": self._space.scale, "directions": self._space.directions,
+            "mean": self.space.mean, "scale": self.space.scale, "directions": self.space.directions,
             "rows": self._rows, "held": self._held,
         }  # fmt: skip
         facts = {"format": FORMAT, "dataset": _digest(run), "other": self.other}

@@ -188,7 +188,8 @@ def bench(request: Any, workspace: Workspace, verb: str, *, images: bool) -> Gen
                     )  # fmt: skip
                 else:
                     encoder = event
-    press = Press(workspace.home, format=request.format, sign=request.sign == "on", maker=request.maker)
+    sign, maker = getattr(request, "sign", "on"), getattr(request, "maker", "")
+    press = Press(workspace.home, format=getattr(request, "format", "png"), sign=sign == "on", maker=maker)
     to = Path(request.to).expanduser()
     return Bench(
         run, Latents(model, encoder), condition_table(run, model.spec), flat(request, model.spec), dataset, press, to

@@ -30,6 +30,9 @@ SPAN = 1 << 42
 class Walk(Editing):
     """Where it leads, how long it takes, and as what it is written."""
 
+    direction: tuple[str, ...] = setting(
+        (), "of one image or seed: to and fro along directions of the run, so far", repeat=True, form="NAME=AMOUNT"
+    )
     count: int = setting(120, "frames", ge=2, le=200_000)
     loop: bool = setting(True, "go on from the last image to the first, so that the film can be shown again and again")
     easing: str = setting("none", "smooth slows down at every image", choices=("none", "smooth"))
@@ -51,7 +54,7 @@ def edit_walk(request: Walk, workspace: Workspace) -> Iterator[Event]:
     """
     from maquette.core.film import FILMS
     from maquette.core.motion import Watch
-    from maquette.engine.walk import Circle, Curve, places
+    from maquette.engine.walk import Circle, Curve, Swing, places
 
     verb = "edit-walk"
     if request.film == "none" and not request.stills:
@@ -59,12 +62,15 @@ def edit_walk(request: Walk, workspace: Workspace) -> Iterator[Event]:
     on = yield from bench(request, workspace, verb, images=bool(request.source))
     points = yield from points_of(request, on, verb, alike=True)
     route: Route
-    if len(points) == 1:
+    directions = _directions(request, on, len(points))
+    if directions is not None:
+        route = Swing(closed=request.loop)
+    elif len(points) == 1:
         route = Circle(request.wander)
         yield Note(text="one image alone: a round about it")
     else:
         route = Curve(len(points), closed=request.loop)
-    way = _Way(on, points)
+    way = _Way(on, points, directions)
 
     def look(some: Sequence[float]) -> NDArray[Any]:
         return way.images([route.weights(place) for place in some])
@@ -114,6 +120,20 @@ def edit_walk(request: Walk, workspace: Workspace) -> Iterator[Event]:
     yield Result(verb=verb, facts=facts, value=films or [str(path) for path in on.written], summary=summary)
 
 
+def _directions(request: Walk, on: Bench, points: int) -> NDArray[Any] | None:
+    """What is added to latents at the far end of a walk along directions; None where it leads along none."""
+    from maquette.engine.directions import named, read
+    from maquette.operations.edit_apply import amounts_of
+
+    if not request.direction:
+        return None
+    if points != 1:
+        raise UsageError(f"a walk along directions begins at one image, not {points}", do="give one image or seed")
+    known = read(on.run, on.latents.width)
+    parts = [amount * named(known, name).vector for name, amount in amounts_of(request.direction).items()]
+    return sum(parts[1:], parts[0])
+
+
 def _counted(frames: Iterator[Any], on: Bench, total: int) -> Iterator[Event]:
     for done, _ in enumerate(frames, start=1):
         if done % 16 == 0 or done == total:
@@ -123,14 +143,14 @@ def _counted(frames: Iterator[Any], on: Bench, total: int) -> Iterator[Event]:
 class _Way:
     """From weights of points to pictures: of seeds as the model makes them, of images through their latents."""
 
-    def __init__(self, on: Bench, points: Sequence[Point]) -> None:
+    def __init__(self, on: Bench, points: Sequence[Point], direction: NDArray[Any] | None) -> None:
         import numpy as np
 
-        self._on, self._points = on, list(points)
+        self._on, self._points, self._direction = on, list(points), direction
         self._seeds = [point.seed for point in points if point.seed is not None]
-        self._pure = len(self._seeds) == len(points)
+        self._pure = len(self._seeds) == len(points) and direction is None
         self._row = points[0].found.rows
-        if len(points) == 1:
+        if len(points) == 1 and direction is None:
             spanning = range(SPAN, SPAN + 2)
             self._seeds += spanning
             rows = {name: np.repeat(value, 2, 0) for name, value in self._row.items()}
@@ -150,7 +170,7 @@ class _Way:
         import numpy as np
 
         from maquette.core.noise import Mix
-        from maquette.engine.latents import Found, blended
+        from maquette.engine.latents import Found
         from maquette.engine.sample import vouched
 
         on, together, number = self._on, self._on.latents.model.together, 0
@@ -162,7 +182,7 @@ class _Way:
                 (made,) = vouched(on.latents.model, on.model_digest, mixes, rows, on.latents.options)
                 pictures = [one.picture for one in made]
             else:
-                latents = np.stack([blended(self._latents, plan) for plan in some])
+                latents = np.stack([self._at(plan) for plan in some])
                 pictures = list(on.latents.images(Found(latents, rows)))
             for row, picture in enumerate(pictures):
                 if stills and self._pure:
@@ -172,3 +192,13 @@ class _Way:
                     on.edited(f"frames/{number + 1:06d}", picture, self._points, step)
                 number += 1
                 yield picture
+
+    def _at(self, plan: Sequence[float]) -> NDArray[Any]:
+        """One row of latents."""
+        import numpy as np
+
+        from maquette.engine.latents import blended
+
+        if self._direction is not None:
+            return np.asarray(self._latents[0] + self._direction * plan[0], np.float32)
+        return blended(self._latents, plan)

@@ -1,0 +1,29 @@
+"""Sheets of directions: one row each, from less to more."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maquette.engine.directions import Direction
+    from maquette.operations._edits import Bench
+
+AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
+
+
+def strips(on: Bench, directions: Sequence[Direction], seed: int) -> str:
+    """Write the sheet of the image of a seed moved along each direction; its path."""
+    from maquette.core.image import sheet
+    from maquette.engine.directions import moved
+    from maquette.engine.latents import Found
+
+    start = on.latents.of_seeds([seed], on.rows_of([seed]))
+    shown = directions[:32]
+    every = Found.together([moved(start, [one], [amount]) for one in shown for amount in AMOUNTS])
+    tiles = list(on.latents.images(every))
+    scale = max(1, 96 // max(tiles[0].shape))
+    picture = sheet(tiles, columns=len(AMOUNTS), scale=scale, names=[one.name for one in shown])
+    path = on.to / "directions.png"
+    on.press.sheet(path, picture, {"model": on.model_digest, "seeds": (seed,)})
+    return str(path)
