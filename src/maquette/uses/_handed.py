@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from maquette.engine.trial import Labelled
 
 
+MANY = 0.05
+"""A model that surely copies in more cases than this hands nothing out; what it copies less often stays behind by the
+gate, one by one."""
+
+
 def told(unit: str, done: int, total: int) -> Progress:
     """How far a part of the work is."""
     return Progress(verb="use", done=done, total=total, unit=unit, seconds=0.0)
@@ -28,7 +33,7 @@ def refused(facts: Mapping[str, Any], tells: float) -> str:
     copies, attack = metrics.get("copies"), metrics.get("membership")
     if copies is None or attack is None:
         return f"nothing can be said about copies ({facts.get('no_copies') or 'the images do not allow it'})"
-    if copies["low"] > max(copies["anchors"].get("held-out", 0.0), 0.01):
+    if copies["low"] > MANY:
         return f"{copies['value']:.1%} of what the model makes is too like one training scan"
     if attack["low"] > tells:
         return (
@@ -43,7 +48,13 @@ def out(work: Work, label: str, count: int) -> Generator[Event, None, tuple[list
     from maquette.core.files import write_bytes
 
     made = yield from work.do(
-        "sample", run=work.at("model"), to=work.at("handed-out"), label=label, count=count, release=True, sheet=False
+        "sample",
+        run=work.at("model"),
+        to=work.at("handed-out", "images"),
+        label=label,
+        count=count,
+        release=True,
+        sheet=False,
     )
     images = [Path(path) for path in made.facts["images"]]
     from maquette.trust.dicom import fresh_uid, paired, synthetic
@@ -56,9 +67,11 @@ def out(work: Work, label: str, count: int) -> Generator[Event, None, tuple[list
     whole = 0
     for number, path in enumerate(images, 1):
         signed = path.read_bytes()
-        content = synthetic(signed, study=study, series=series, number=number)
-        write_bytes(path.with_suffix(".dcm"), content)
-        whole += not paired(path.with_suffix(".dcm").read_bytes(), signed)
+        beside = work.to / "handed-out" / "dicom" / f"{path.stem}.dcm"
+        if not beside.is_file() or paired(beside.read_bytes(), signed):
+            beside.parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(beside, synthetic(signed, study=study, series=series, number=number))
+        whole += not paired(beside.read_bytes(), signed)
         yield told("DICOM files", number, len(images))
     return images, whole
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from maquette.operations._uses import Figure
+from maquette.core.event import Event, Note
+from maquette.operations._uses import Figure, Work
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
 
     from maquette.core.page import Page
@@ -15,6 +19,8 @@ if TYPE_CHECKING:
     from maquette.data.dataset import Dataset
 
 SHOWN = 16
+MOST_LEFT_OUT = 0.1
+"""Odd scans are kept where more than this share of a label would go with them."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +37,10 @@ class Odd:
     """How many of those are among the oddest that many."""
     first: list[str]
     """The names of those that are shown, and what is known of them."""
+    rows: NDArray[np.int64]
+    """Which images of the dataset the odd ones are."""
     skipped: str = ""
+    left_out: bool = False
 
     def figures(self) -> list[Figure]:
         """How many there are, and of drawn ones, how many were found."""
@@ -59,8 +68,13 @@ class Odd:
             section.text(f"They were not looked for: {self.skipped}.")
             return
         section.text(
-            "The scans that are least like all others, the oddest first. They were not taken away: "
-            "`maquette remove` does that."
+            "The scans that are least like all others, the oddest first. "
+            + (
+                "They were left out of learning and testing; nothing is deleted, and `--odd keep` leaves them in. Look "
+                "at them: a rare finding may look odd."
+                if self.left_out
+                else "They were not left out."
+            )
         )
         section.pictures([Picture(i, n) for i, n in zip(self.images, self.first, strict=True)])
 
@@ -71,7 +85,8 @@ def found(audit: Audit, data: Dataset) -> Odd:
 
     finding = audit["outliers"].finding
     if finding.skipped or not finding.charts:
-        return Odd(data.images([]), [], 0, 0, [], finding.skipped or "the audit left it out")
+        none = np.zeros(0, np.int64)
+        return Odd(data.images([]), [], 0, 0, [], none, finding.skipped or "the audit left it out")
     order = np.argsort(-finding.charts[0].values, kind="stable")
     rows = audit.survey.indices[order].astype(np.int64)
     items = [data.item(int(row)) for row in rows]
@@ -80,4 +95,24 @@ def found(audit: Audit, data: Dataset) -> Odd:
     odd = np.array([bool(fact.get("odd")) for fact in facts])
     planted = int(odd.sum())
     first = [str(fact.get("odd") or name.rpartition("/")[2][-24:]) for fact, name in zip(facts, names, strict=True)]
-    return Odd(data.images(rows[:SHOWN]), names[: len(finding.items)], planted, int(odd[:planted].sum()), first[:SHOWN])
+    count = len(finding.items)
+    return Odd(
+        data.images(rows[:SHOWN]), names[:count], planted, int(odd[:planted].sum()), first[:SHOWN], rows[:count]
+    )  # fmt: skip
+
+
+def left_out(work: Work, odd: Odd, data: Dataset, name: str) -> Generator[Event, None, tuple[Odd, Dataset]]:
+    """The dataset without its odd scans, unless a label would lose many of its scans with them."""
+    import numpy as np
+
+    if any("item" in row for row in data.set_aside()):  # it was done by the same command before
+        return dataclasses.replace(odd, left_out=True), data
+    if not len(odd.rows):
+        return odd, data
+    labels = data.conditions(np.arange(len(data)), [name])[name].reshape(-1)
+    for label, word in enumerate(data.spec.condition(name).classes):
+        if (share := float((labels[odd.rows] == label).sum() / max(1, (labels == label).sum()))) > MOST_LEFT_OUT:
+            yield Note(text=f"odd scans are kept: {share:.0%} of the scans of {word!r} are among them")
+            return odd, data
+    removed = yield from work.do("remove", dataset=str(data.path), finding=["outliers"])
+    return dataclasses.replace(odd, left_out=True), removed.value

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from maquette.engine.trial import Labelled, Verdict
     from maquette.uses._odd import Odd
 
-MODEL, TRIAL = 0.5, 0.4
+MODEL, TRIAL = 0.5, 0.5
 """Shares of the time: for the model that makes scans, and for the classifiers that try them out."""
 FIRST = 1_000_000
 """The first seed of the scans that the trial learns from; those that leave have seeds of their own."""
@@ -36,7 +36,7 @@ TELLS = 0.55
 class Medical:
     """What the scans are like, and how the trial is made."""
 
-    size: int = setting(48, "the side that is learned, in pixels", ge=16, le=256, multiple_of=8)
+    size: int = setting(32, "the side that is learned, in pixels", ge=16, le=256, multiple_of=8)
     mode: Literal["grey16", "grey", "rgb"] = setting("grey16", "what a pixel is")
     rare: str = setting("", "the label whose scans are made and handed out; the rarest when left out")
     count: int = setting(32, "how many of them are handed out", ge=4, le=10_000)
@@ -46,10 +46,11 @@ class Medical:
     pool: int = setting(300, "made scans of each label that lacks some, for the trial", ge=16, le=20_000)
     seeds: int = setting(5, "classifiers taught in each way", ge=2, le=8)
     held_out: float = setting(0.3, "the share of the scans that only tests see", ge=0.05, le=0.7)
+    odd: Literal["leave-out", "keep"] = setting("leave-out", "what happens to scans that are unlike all others")
     mirrored: Literal["yes", "no"] = setting("no", "whether a scan seen in a mirror means the same")
     family: Literal["flow", "gan"] = setting("flow", "the kind of model that makes scans")
     judged: int = setting(400, "how many more are made to be judged", ge=60, le=10_000)
-    drawn: int = setting(3000, "how many scans are drawn when none are given", ge=100, le=100_000)
+    drawn: int = setting(2400, "how many scans are drawn when none are given", ge=100, le=100_000)
 
 
 @use(
@@ -84,6 +85,9 @@ def medical(request: Medical, work: Work) -> Generator[Event, None, Outcome]:
     yield work.step("looking for odd scans, and for what would hurt a model")
     audited = yield from work.do("audit", dataset=work.at("scans.mq"), report=work.at("audit.html"), only=list(CHECKS))
     odd = _odd.found(audited.value, data)
+    if request.odd == "leave-out":
+        odd, data = yield from _odd.left_out(work, odd, data, name)
+        real, test = trial.labelled(data, "train", name), trial.labelled(data, "held-out", name, trial.TESTED)
     yield work.step(f"learning from {len(real):,} scans, rare labels as often as frequent ones")
     yield from work.do(
         "train", dataset=work.at("scans.mq"), to=work.at("model"), family=request.family, balance=name,
@@ -204,11 +208,10 @@ def _tried(
     from maquette.engine import trial
     from maquette.uses._handed import told
 
-    learner = trial.learner_of(data, name, 1, width=16, mirrored=request.mirrored == "yes")
+    small = {"width": 16, "batch": 32, "rate": 3e-3, "mirrored": request.mirrored == "yes"}
+    learner = trial.learner_of(data, name, 1, **small)
     seconds = work.seconds * TRIAL / (len(trial.WAYS) * request.seeds)
-    learner = trial.learner_of(
-        data, name, max(256, trial.seen_in(parts[0], learner, seconds)), width=16, mirrored=request.mirrored == "yes"
-    )
+    learner = trial.learner_of(data, name, max(256, trial.seen_in(parts[0], learner, seconds)), **small)
     steps = trial.trial(*parts, learner, range(work.seed, work.seed + request.seeds), share=request.share)
     while True:
         try:
