@@ -205,8 +205,8 @@ class Reel:
             return
         before = work.to / "plate" / "known.webp"
         write_bytes(before, encode_film(known, "webp", rate=10))
-        # Sequences of a film follow each other; begun a frame later each time, every moment begins one.
-        for later in range(PAST + 1):
+        # Sequences of a film begin at every fourth frame; begun a frame later each time, every moment begins one.
+        for later in range((PAST + 1) // 2):
             write_bytes(work.to / "plate" / "shifted" / f"{later}.webp", encode_film(known[later:], "webp", rate=10))
         yield from work.do(
             "ingest", source=[work.at("plate", "shifted")], to=work.at("plate.mq"), frames="sequences", past=PAST,

@@ -66,7 +66,7 @@ class Advertising:
     variant_size: str = setting("600x500", "the size of the variants", form="WxH")
     backgrounds: int = setting(4, "how many backgrounds of each of the brand's materials", ge=1, le=64)
     learned: int = setting(
-        512, "the side that the brand's pictures are learned at, in pixels", ge=32, le=1024, multiple_of=8
+        256, "the side that the brand's pictures are learned at, in pixels", ge=32, le=1024, multiple_of=8
     )
     ground: int = setting(GROUND, "the side of a background in pixels", ge=128, le=2048, multiple_of=16)
     font: str = setting("", "a font file; the one that comes with Pillow when left out", form="FILE")
@@ -74,7 +74,7 @@ class Advertising:
 
 @use(
     title="Advertising and marketing",
-    time="2m",
+    time="3m",
     trial={
         "sizes": "300x250,320x50",
         "variants": "4",

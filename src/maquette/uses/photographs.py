@@ -76,9 +76,8 @@ def photographs(request: Photographs, work: Work) -> Generator[Event, None, Outc
     files = [Path(path) for path in done.facts["images"]]
     yield work.step("judging: is it good, is it varied, does it copy?")
     facts = yield from evaluated(work, data, work.at("model"), request.judged, work.at("evaluation.html"))
-    real = list(
-        data.images(data.indices("held-out")[:24] if len(data.indices("held-out")) else data.indices("train")[:24])
-    )
+    shown = data.indices("held-out") if len(data.indices("held-out")) else data.indices("train")
+    real = list(data.images(shown[:: max(1, len(shown) // 24)][:24]))
     new = [load(Path(path)) for path in raw.facts["images"]]
     return Outcome(
         lead=f"{len(files):,} new photographs of {request.size} pixels, after {count:,} "
