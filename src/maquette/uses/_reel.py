@@ -245,14 +245,19 @@ class Reel:
         top, left = (size[1] - height) // 2, (size[0] - width) // 2
         return np.ascontiguousarray(whole[top : top + height, left : left + width])
 
+    def look(self) -> Generator[Event, None, None]:
+        """The look as a .cube file; refused when it looks at more than each pixel by itself."""
+        self.facts["cube"] = self.work.at("look.cube")
+        given = {"with": self.request.look}
+        yield from self.work.do("cube", to=self.work.at("look.cube"), overwrite=True, **given)
+
     def graded(self) -> Generator[Event, None, None]:
-        """The look as a .cube file, and every frame of the plate with it and its own grain."""
+        """Every frame of the plate with the look and a grain of its own."""
 
         work = self.work
         plain = work.to / "plate" / "frames"
         for number, frame in enumerate(self.plate, 1):
             self.files.append(work.write(plain / f"{number:04d}.png", frame, {"op": "frame of a plate"}))
-        yield from work.do("cube", to=work.at("look.cube"), overwrite=True, **{"with": self.request.look})
         words = self.request.look + (f", grain amount={self.request.grain:g} size=1.4" if self.request.grain else "")
         done = yield from work.do(
             "refine", source=[str(plain)], to=work.at("graded"), seed=work.seed, **{"with": words}
@@ -263,7 +268,6 @@ class Reel:
         self._film(work.to / "graded-plate", graded)
         middle = len(graded) // 2
         self._rows.append(("look", [self.plate[middle], graded[middle]]))
-        self.facts["cube"] = work.at("look.cube")
 
     # What is handed over
 

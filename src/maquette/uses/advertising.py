@@ -16,6 +16,7 @@ from maquette.operations._uses import Outcome, Work, use
 
 if TYPE_CHECKING:
     from maquette.core.image import Image
+    from maquette.uses._banner import Font
     from maquette.uses._layout import Words
 
 SIZES = (
@@ -101,6 +102,7 @@ def advertising(request: Advertising, work: Work) -> Generator[Event, None, Outc
     cut = [(path, smaller(load(path), LARGEST)) for path in products]
     colours = request.colours or (CAFE if work.own else own_colours([image for _, image in cut]))
     brand = Brand.of(colours)
+    _check_room(sizes, words, [image for _, image in cut], font)
     yield work.step("making backgrounds of the brand's pictures")
     grounds = yield from _grounds(request, work)
     total = len(sizes) + request.variants
@@ -169,6 +171,18 @@ def _words(request: Advertising) -> list[Words]:
     if not all(headlines):
         raise UsageError("a headline is empty", do="give words with --headline")
     return [Words(line, " ".join(request.second.split()), " ".join(request.action.split())) for line in headlines]
+
+
+def _check_room(
+    sizes: Sequence[tuple[int, int]], words: Sequence[Words], products: Sequence[Image], font: Font
+) -> None:
+    """Fail before anything is learned where the words fit on none of the banners."""
+    from maquette.uses._layout import best
+
+    measure = font.measure()
+    aspects = {image.shape[1] / image.shape[0] for image in products}
+    if not any(best(*size, aspect, said, measure) for size in sizes for aspect in aspects for said in words):
+        raise UsageError("the words fit on none of the banners", do="give a shorter --headline, or larger --sizes")
 
 
 def _cut_out(work: Work) -> Generator[Event, None, list[Path]]:

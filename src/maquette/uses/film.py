@@ -60,10 +60,12 @@ def film(request: Film, work: Work) -> Generator[Event, None, Outcome]:
     SOURCE is a folder of folders of photographs, one a material or sky; --plate is a clip. What is not given is left
     out; without either, photographs that ship are taken and a clip is put together.
     """
+    from maquette.data.ingest import parse_size
     from maquette.data.starter import photograph
     from maquette.uses import _materials, _plate
     from maquette.uses._reel import Reel
 
+    parse_size(request.forecast)  # what is wrong with it is said before anything is learned
     reel = Reel(request, work)
     if work.own and not request.plate:
         sources = _materials.shipped(work, OWN)
@@ -71,6 +73,9 @@ def film(request: Film, work: Work) -> Generator[Event, None, Outcome]:
     else:
         sources = _materials.named(work.source) if work.source else {}
         plate = _plate.read(Path(request.plate).expanduser()) if request.plate else []
+    if plate:
+        yield work.step("the look, as a table for other programs")
+        yield from reel.look()
     share = FOR_MATERIALS if sources and plate else 1.0
     if sources:
         yield from reel.materials(sources, share)
@@ -80,7 +85,7 @@ def film(request: Film, work: Work) -> Generator[Event, None, Outcome]:
         reel.slow_motion()
         yield work.step(f"the plate's next {request.ahead} frames")
         yield from reel.next_frames(1 - share if sources else 1.0)
-        yield work.step("the look, as a table for other programs and on every frame")
+        yield work.step("the look on every frame")
         yield from reel.graded()
     reel.compare_loops()
     if not reel.files:
