@@ -48,7 +48,7 @@ class Art:
     colours: int = setting(12, "colours that the palette of flat pieces has at most", ge=2, le=64)
     judged: int = setting(600, "how many more are made to be judged", ge=60, le=10_000)
     draw: Literal["stickers", "compositions"] = setting("stickers", "what is drawn when no pieces are given")
-    drawn: int = setting(1500, "how many of them", ge=50, le=100_000)
+    drawn: int = setting(2200, "how many of them", ge=50, le=100_000)
 
 
 @use(title="Art and design", time="4m", trial={"size": "16", "count": "4", "judged": "60", "drawn": "200"})

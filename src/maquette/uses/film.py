@@ -43,7 +43,7 @@ class Film:
 
 @use(
     title="Film and video",
-    time="4m",
+    time="6m",
     trial={
         "size": "64",
         "frames": "6",
