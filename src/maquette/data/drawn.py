@@ -8,6 +8,7 @@
     numbers   a sun over the sea                                    two numbers
     fields    a source of warmth, and weather over it               three numbers
     compositions  abstract paintings of a few cells                 nothing
+    rooms     rooms from the front, empty and furnished             label
     growth    rust that spreads over metal                          frames
     stations  a field of values                                     eight numbers
     scans     slices through a chest, a few with fluid in a lung         label
@@ -31,7 +32,7 @@ from maquette.core.event import Event, Note, Progress, Result
 from maquette.core.image import MODES, Mode
 from maquette.core.noise import uniform
 from maquette.core.spec import DataSpec
-from maquette.data import chances, drawings, growth, pieces
+from maquette.data import chances, drawings, growth, pieces, rooms
 from maquette.data.dataset import Writer, already
 from maquette.data.drawings import Dice, Drawing
 from maquette.data.scans import LABELS, scans
@@ -45,7 +46,7 @@ MOVING: Mapping[str, Callable[[Dice, int, int, int], Drawing]] = MappingProxyTyp
 _STILL: Mapping[str, Callable[[Dice, int, int], Drawing]] = MappingProxyType({
     "facades": drawings.facades, "numbers": drawings.numbers, "fields": chances.fields,
     "stickers": pieces.stickers, "compositions": pieces.compositions, "scans": scans,
-    "stations": growth.stations,
+    "stations": growth.stations, "rooms": rooms.rooms,
 })  # fmt: skip
 _CONDITIONS: Mapping[str, Callable[[Mode, int], tuple[ConditionSpec, ...]]] = MappingProxyType({
     "shapes": lambda mode, past: (
@@ -62,6 +63,7 @@ _CONDITIONS: Mapping[str, Callable[[Mode, int], tuple[ConditionSpec, ...]]] = Ma
     "numbers": lambda mode, past: _numbers("sun_height", "sun_side"),
     "fields": lambda mode, past: _numbers("east", "north", "unrest"),
     "stations": lambda mode, past: _numbers(*growth.STATIONS),
+    "rooms": lambda mode, past: (ConditionSpec(name="label", kind="label", classes=rooms.LABELS),),
     "scans": lambda mode, past: (ConditionSpec(name="label", kind="label", classes=LABELS),),
 })  # fmt: skip
 KINDS = tuple(_CONDITIONS)

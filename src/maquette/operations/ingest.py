@@ -27,7 +27,7 @@ class Ingest:
     source: tuple[str, ...] = argument(
         "folders, images, archives, Parquet files, NumPy arrays, DICOM files, films; or starter, drawn:shapes, "
         "drawn:digits, drawn:bounces, drawn:facades, drawn:numbers, drawn:fields, drawn:scans, "
-        "drawn:growth, drawn:stations",
+        "drawn:growth, drawn:stations, drawn:rooms",
         many=True,
     )
     to: str = setting("", "the dataset: a name, or a folder; the first source's name when left out", form="DATASET")

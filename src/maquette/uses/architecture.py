@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from maquette.core.page import Page
     from maquette.data.dataset import Dataset
     from maquette.judge.agreement import Agreement
+    from maquette.uses._rooms import Rooms
 
-PAINTER, READER = 0.65, 0.25
-"""Shares of the time: for the model that paints, and for the one that reads maps back."""
+PAINTER, READER, FURNISHER = 0.45, 0.2, 0.35
+"""Shares of the time: for the model that paints, the one that reads maps back, and the one that furnishes rooms."""
 AGREES = 0.85
 LIGHT: Mapping[str, str] = MappingProxyType({
     "morning": "temperature amount=0.25, exposure stops=0.15, contrast amount=-0.1",
@@ -45,6 +46,9 @@ class Architecture:
     plan: str = setting(
         "", "a map of your own to make pictures of; a map that was held back when left out", form="FILE"
     )
+    rooms: str = setting(
+        "", "a folder of rooms with the subfolders empty and furnished; `none` leaves rooms out", form="FOLDER"
+    )
     family: Literal["flow", "translate"] = setting("flow", "the kind of model that paints")
     size: int = setting(48, "the side that is learned, in pixels", ge=16, le=256, multiple_of=8)
     count: int = setting(40, "held-back maps of which pictures are made and read back", ge=2, le=1000)
@@ -62,7 +66,7 @@ def architecture(request: Architecture, work: Work) -> Generator[Event, None, Ou
     """Learn from pictures of facades (or plans) and their maps, and make pictures of maps that it has not seen.
 
     One map becomes many variants: other materials by other seeds, another light by recipes. Whether a picture keeps to
-    its map is measured by reading the map back from it.
+    its map is measured by reading the map back from it. Empty rooms are furnished by filling in a part of the picture.
     """
     import numpy as np
 
@@ -71,6 +75,7 @@ def architecture(request: Architecture, work: Work) -> Generator[Event, None, Ou
     from maquette.engine.readback import read_back
     from maquette.judge.agreement import agreement
     from maquette.store.run import Run
+    from maquette.uses import _rooms
 
     data = yield from _read(request, work)
     name = _map_of(data)
@@ -105,6 +110,10 @@ def architecture(request: Architecture, work: Work) -> Generator[Event, None, Ou
     for light, recipe in LIGHT.items():
         done = yield from work.do("refine", source=[first], to=work.at("light", light), **{"with": recipe})
         lights += [Path(path) for path in done.facts["images"]]
+    furnished = None
+    if request.rooms != "none" and (work.own or request.rooms):
+        yield work.step("furnishing empty rooms")
+        furnished = yield from _rooms.furnish(work, request.rooms, request.drawn, request.size, FURNISHER)
     yield work.step("reading the maps back")
     made = [Path(path) for path in painted.facts["images"]]
     variants = [Path(path) for path in varied.facts["images"]]
@@ -117,16 +126,20 @@ def architecture(request: Architecture, work: Work) -> Generator[Event, None, Ou
     given = _read_plan(plan, data, name)
     of_variants = agreement(read_back(reader, same), np.repeat(given[None], len(same), 0), len(classes))
     figures = _figures(of_made, of_real, of_variants, _apart(same), request)
-    sheet = _sheet(work, (maps, data.images(held), pictures, seen), same, [load(path) for path in lights], given)
+    if furnished is not None:
+        figures.append(furnished.figure())
+    sheet = _sheet(
+        work, (maps, data.images(held), pictures, seen), same, [load(path) for path in lights], given, furnished
+    )
     return Outcome(
         lead=f"{len(made)} pictures of maps that nobody learned from, one map in {len(variants)} materials and "
         f"{len(lights)} kinds of light, after {len(data.indices('train')):,} pairs "
         + ("that Maquette drew." if work.own else "of yours."),
         sheet=sheet,
-        files=[*made, *variants, *lights],
+        files=[*made, *variants, *lights, *(furnished.files if furnished else [])],
         figures=figures,
         not_yet=_not_yet(work, data, of_real),
-        more=lambda page: _sections(page, classes, of_made, of_real),
+        more=lambda page: _sections(page, classes, of_made, of_real, furnished, work.own),
         facts={
             "dataset": work.at("pairs.mq"), "run": work.at("painter"), "reader": work.at("reader"),
             "classes": {c: v for c, v in zip(classes, of_made.classes, strict=True) if v == v},
@@ -240,10 +253,17 @@ def painted(map_: NDArray[Any]) -> Image:
 
 
 def _sheet(
-    work: Work, rows: tuple[NDArray[Any], ...], variants: NDArray[Any], lights: Sequence[Image], plan: NDArray[Any]
+    work: Work,
+    rows: tuple[NDArray[Any], ...],
+    variants: NDArray[Any],
+    lights: Sequence[Image],
+    plan: NDArray[Any],
+    furnished: Rooms | None,
 ) -> Path:
     """Maps, real pictures, made ones and what was read back; then the variants, and the light."""
     import numpy as np
+
+    from maquette.core.image import load
 
     maps, real, made, seen = rows
     columns = min(8, max(len(made), len(variants) + 1))
@@ -258,10 +278,18 @@ def _sheet(
         *row([painted(plan), *variants]), *row([variants[0], *lights]),
     ]  # fmt: skip
     names = ["map", "real", "made", "read back", "one map, materials", "one of them, light"]
+    if furnished is not None:
+        for number, (empty, ways) in enumerate(zip(furnished.empty, furnished.furnished, strict=True)):
+            tiles += row([empty, *(load(path) for path in ways)])
+            names.append(f"room {number + 1}, furnished")
     return work.sheet(tiles, columns=columns, names=names)
 
 
-def _sections(page: Page, classes: Sequence[str], made: Agreement, real: Agreement) -> None:
+def _sections(
+    page: Page, classes: Sequence[str], made: Agreement, real: Agreement, furnished: Rooms | None, own: bool
+) -> None:
+    if furnished is not None:
+        furnished.show(page, own)
     section = page.section("Part by part")
     section.text("How much of each part lies where its map says, read back from made and from real pictures.")
     rows = [
