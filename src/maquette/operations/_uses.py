@@ -106,6 +106,11 @@ class Work:
         """Whether nothing was given, so that the use takes material that ships or that it draws."""
         return not self.source
 
+    @property
+    def brief(self) -> bool:
+        """Whether so little time is given that it can only be a trial."""
+        return self.seconds < BRIEF
+
     def at(self, *names: str) -> str:
         """A path in the folder of this use, as a verb takes it."""
         return str(self.to.joinpath(*names))
@@ -134,7 +139,7 @@ class Work:
     ) -> Generator[Event, None, Result]:
         """Train a model of that family for a share of the time."""
         values = {"dataset": dataset, "to": to, "family": family, "time": self.time(share), "seed": self.seed, **more}
-        if self.seconds * share < BRIEF:  # choosing a size and judging would take longer than learning
+        if self.brief:  # choosing a size and judging would take longer than learning
             values |= {"scale": "nano", "judge": False}
         return (yield from self.do("train", **values))
 

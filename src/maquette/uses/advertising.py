@@ -203,7 +203,8 @@ def _grounds(request: Advertising, work: Work) -> Generator[Event, None, list[tu
     if request.brand:
         materials = _materials.named([request.brand])
     elif work.own:
-        materials = _materials.shipped(work, [(label, label) for label in MATERIALS])
+        chosen = MATERIALS[:1] if work.brief else MATERIALS
+        materials = _materials.shipped(work, [(label, label) for label in chosen])
     else:
         return [(f"plain-{k}", plain(request.ground, work.seed + k)) for k in range(request.backgrounds)]
     dials = {"width": request.ground, "height": request.ground, "tile": "xy"}

@@ -68,7 +68,7 @@ def film(request: Film, work: Work) -> Generator[Event, None, Outcome]:
     parse_size(request.forecast)  # what is wrong with it is said before anything is learned
     reel = Reel(request, work)
     if work.own and not request.plate:
-        sources = _materials.shipped(work, OWN)
+        sources = _materials.shipped(work, OWN[-2:] if work.brief else OWN)
         plate = _plate.staged(photograph("brick"), request.staged, work.seed)
     else:
         sources = _materials.named(work.source) if work.source else {}
