@@ -129,3 +129,14 @@ def test_without_ray_it_is_said_how_to_get_it(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     with pytest.raises(UsageError, match=r"pip install 'maquette\[ray\]'"):
         list(bulk("maquette.echo", {"needs": ()}, [Task({})], Workers(ray="")))
+
+
+@pytest.mark.slow
+def test_a_ray_cluster_answers_as_processes_do_and_outlives_an_actor(echo, tmp_path, monkeypatch):
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    tasks = [Task({"k": k, "once": str(tmp_path / "once") if k == 5 else ""}, bytes([k] * 3)) for k in range(12)]
+    found = list(bulk("maquette.echo", {"needs": ()}, tasks, Workers(ray="")))
+    assert (tmp_path / "once").exists(), "an actor was killed"
+    assert [head["k"] for head, _ in found] == list(range(12))
+    assert [body for _, body in found] == [bytes([k] * 3) for k in range(12)]

@@ -10,21 +10,18 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import maquette
 from maquette.core import errors
-from maquette.core.errors import MaquetteError, UsageError
+from maquette.core.errors import MaquetteError
 from maquette.core.workers import Workers, processors
 from maquette.data.worker import command, read_message, write_message
 
@@ -34,8 +31,6 @@ AHEAD = 3
 """Tasks for each process that may be under way or waiting to be taken."""
 TRIES = 4
 """How often a task is given to a process before it is held to be what kills them."""
-ANSWERS = 5.0
-"""Seconds in which a Ray cluster must answer."""
 _FEW = 2**20
 """Bytes of the JSON part of a message."""
 
@@ -57,9 +52,11 @@ def bulk(module: str, settings: Mapping[str, Any], tasks: Iterable[Task], worker
     given = {**settings, "module": module, "version": maquette.__version__}
     if workers.ray is None:
         threads = max(1, processors() // workers.processes)
-        pool: _Pool = _Local(workers.processes, {**given, "threads": threads})
+        pool: Pool = _Local(workers.processes, {**given, "threads": threads})
     else:
-        pool = _Ray(workers, {**given, "threads": 1})
+        from maquette.engine.cluster import Actors
+
+        pool = Actors(workers, {**given, "threads": 1})
     with contextlib.closing(pool):
         yield from pool.answers(iter(tasks))
 
@@ -94,7 +91,8 @@ def answered(work: Work, head: Mapping[str, Any], body: bytes) -> Answer:
         return {"error": {"kind": "MaquetteError", "what": f"this is a fault in Maquette ({said})"}}, b""
 
 
-def _checked(answer: Answer) -> Answer:
+def checked(answer: Answer) -> Answer:
+    """The answer, unless it tells of a failure, which is raised."""
     said = answer[0].get("error")
     if said is None:
         return answer
@@ -103,7 +101,7 @@ def _checked(answer: Answer) -> Answer:
 
 
 @dataclass
-class _Given:
+class Given:
     """A task that is under way."""
 
     place: int
@@ -117,20 +115,22 @@ class _Given:
             raise WorkError(f"{self.tries} workers died one after the other at the same task ({why})")
 
 
-class _Pool:
+class Pool:
     """Hands out tasks and hands over answers in order."""
 
     def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
+        """All answers, in order."""
         raise NotImplementedError
 
     def close(self) -> None:
+        """Let the processes go."""
         raise NotImplementedError
 
 
 # Processes of this machine
 
 
-class _Local(_Pool):
+class _Local(Pool):
     """A thread for each process waits for it, and starts another one when it has died."""
 
     def __init__(self, count: int, settings: Mapping[str, Any]) -> None:
@@ -166,7 +166,7 @@ class _Local(_Pool):
                 answer = self._done.pop(self._taken)
                 self._taken += 1
                 self._state.notify_all()
-            yield _checked(answer)
+            yield checked(answer)
 
     def close(self) -> None:
         """End all processes, whatever they are at."""
@@ -196,7 +196,7 @@ class _Local(_Pool):
                 self._error = self._error or error
                 self._state.notify_all()
 
-    def _take(self) -> _Given | None:
+    def _take(self) -> Given | None:
         """The next task, when the answers before it have been taken up to a few."""
         with self._state:
             self._state.wait_for(lambda: self._closed or self._ended or self._next - self._taken < AHEAD * self._count)
@@ -208,9 +208,9 @@ class _Local(_Pool):
                 self._state.notify_all()
                 return None
             self._next += 1
-            return _Given(self._next - 1, task)
+            return Given(self._next - 1, task)
 
-    def _ask(self, number: int, given: _Given) -> Answer | None:
+    def _ask(self, number: int, given: Given) -> Answer | None:
         while not self._closed:
             process = self._processes.get(number) or self._start(number)
             assert process.stdin and process.stdout
@@ -243,7 +243,7 @@ class _Local(_Pool):
             if self._closed:
                 raise WorkError("the work was stopped") from None
             raise WorkError(f"a worker could not be started (it ended with {code})", do="free some memory") from None
-        _checked((head, b""))
+        checked((head, b""))
         return process
 
     def _end(self, number: int) -> int:
@@ -283,153 +283,6 @@ def main() -> None:
             return
         write_message(answers, *answered(work, head, body))
         answers.flush()
-
-
-# Processes of a Ray cluster
-
-
-class Actor:
-    """A worker of a Ray cluster."""
-
-    def __init__(self, settings: str) -> None:
-        self._settings = json.loads(settings)
-        self._work: Work | None = None
-
-    def ask(self, head: str, body: bytes) -> tuple[str, bytes]:
-        """The answer to one task."""
-
-        def do(head: Mapping[str, Any], body: bytes) -> Answer:
-            self._work = self._work or start(self._settings)
-            return self._work(head, body)
-
-        found, content = answered(do, json.loads(head), body)
-        return json.dumps(found), content
-
-
-@dataclass
-class _Busy:
-    """An actor, and the tasks that it was given."""
-
-    actor: Any
-    given: dict[Any, _Given] = field(default_factory=dict)
-
-
-class _Ray(_Pool):
-    """Actors, each of which has one task under way and one that waits."""
-
-    def __init__(self, workers: Workers, settings: Mapping[str, Any]) -> None:
-        self._stack = contextlib.ExitStack()
-        self._stack.enter_context(connected(workers))
-        import ray
-
-        self._ray, self._settings = ray, json.dumps(settings)
-        count = int(ray.cluster_resources().get("CPU", 1))
-        self._actors = [self._start() for _ in range(max(1, count))]
-
-    def _start(self) -> _Busy:
-        remote: Any = self._ray.remote(num_cpus=1, max_restarts=0)(Actor)
-        return _Busy(remote.remote(self._settings))
-
-    def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
-        """All answers, in order."""
-        done: dict[int, Answer] = {}
-        taken = following = 0
-        ended = False
-        while not ended or taken < following:
-            for busy in self._actors:
-                while not ended and len(busy.given) < 2 and following - taken < AHEAD * len(self._actors):
-                    task = next(tasks, None)
-                    if task is None:
-                        ended = True
-                        break
-                    self._give(busy, _Given(following, task))
-                    following += 1
-            if taken not in done and taken < following:
-                self._wait(done)
-            while taken in done:
-                yield _checked(done.pop(taken))
-                taken += 1
-
-    def _give(self, busy: _Busy, given: _Given) -> None:
-        busy.given[busy.actor.ask.remote(json.dumps(dict(given.task.head)), given.task.body)] = given
-
-    def _wait(self, done: dict[int, Answer]) -> None:
-        """Take the answers that are there, at least one; what a dead actor was given goes to a new one."""
-        waiting = {ref: busy for busy in self._actors for ref in busy.given}
-        ready, _ = self._ray.wait(list(waiting), num_returns=1)
-        for ref in ready:
-            busy = waiting[ref]
-            given = busy.given.get(ref)
-            if given is None:
-                continue
-            try:
-                head, body = self._ray.get(ref)
-                done[given.place] = json.loads(head), body
-                del busy.given[ref]
-            except self._ray.exceptions.RayError as error:
-                given.again(type(error).__name__)
-                lost = list(busy.given.values())
-                place = self._actors.index(busy)
-                self._actors[place] = self._start()
-                for each in lost:
-                    self._give(self._actors[place], each)
-
-    def close(self) -> None:
-        """Let the actors go."""
-        for busy in self._actors:
-            with contextlib.suppress(Exception):
-                self._ray.kill(busy.actor)
-        self._stack.close()
-
-
-@contextlib.contextmanager
-def connected(workers: Workers) -> Iterator[None]:
-    """Belong to the Ray cluster that is asked for, if one is, until the end of the outermost such context."""
-    if workers.ray is None:
-        yield
-        return
-    try:
-        import ray
-    except ImportError:
-        raise UsageError(
-            "Ray is not installed here", do="install it with: pip install 'maquette[ray]', or give --workers N"
-        ) from None
-    if ray.is_initialized():
-        yield
-        return
-    _connect(ray, workers.ray)
-    try:
-        yield
-    finally:
-        ray.shutdown()
-
-
-def _connect(ray: Any, address: str) -> None:
-    """Reach the cluster at the address, within seconds, or start one on this machine."""
-    shared: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
-    if not address:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-        ray.init(num_cpus=processors(), include_dashboard=False, _node_ip_address="127.0.0.1", **shared)
-        return
-    if address != "auto":
-        host, _, port = address.removeprefix("ray://").rpartition(":")
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=ANSWERS).close()
-        except (OSError, OverflowError) as error:
-            reason = (getattr(error, "strerror", None) or str(error)).lower()
-            raise WorkError(
-                f"no Ray cluster answers at {address} ({reason})",
-                do="start one there with `ray start --head`, or give --workers ray for one of this machine",
-            ) from None
-    began = time.monotonic()
-    try:
-        ray.init(address=address, **shared)
-    except (ConnectionError, RuntimeError, ValueError) as error:
-        said = " ".join(str(error).split())[:160]
-        raise WorkError(
-            f"what answers at {address} is no Ray cluster that can be joined ({said}, after "
-            f"{time.monotonic() - began:.0f} s)", do="give the address that `ray start --head` printed",
-        ) from None  # fmt: skip
 
 
 if __name__ == "__main__":

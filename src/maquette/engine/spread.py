@@ -17,6 +17,7 @@ from maquette.data.decode import Decoder, Outcome, Task
 from maquette.data.limits import Limits
 from maquette.data.shape import Form
 from maquette.engine import bulk
+from maquette.engine.cluster import connected
 
 FILES, BYTES = 64, 8 << 20
 """How much a worker is given at once."""
@@ -32,7 +33,7 @@ class Spread:
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Spread:
-        self._stack.enter_context(bulk.connected(self._workers))
+        self._stack.enter_context(connected(self._workers))
         return self
 
     def __exit__(self, *_: object) -> None:
