@@ -198,14 +198,13 @@ def test_what_a_page_cannot_do_is_said(shared, tmp_path):
 
 @pytest.mark.slow
 @browsing
-@pytest.mark.parametrize("family", ["gan", "flow"])
-def test_networks_make_the_same_images_too(family, browser, tmp_path):
+def test_a_network_makes_the_same_images_too(browser, tmp_path):
     home = tmp_path / "home"
-    train(home, "model", family, size=16, images=64, set=["batch=8", "width=16"], given="label")
+    train(home, "model", "gan", size=16, images=64, set=["batch=8", "width=16"], given="label")
     path = tmp_path / "model.html"
     list(table.run("export", Workspace(home), {"run": "model", "to": str(path)}))
     opened = Opened(browser, path)
     opened.page.get_by_label("Seed", exact=True).fill("5")
     opened.settled()
     assert far(opened.wall(8)[..., :3], sampled(Workspace(home), tmp_path, run="model", count=8, seed=5)) <= 2
-    assert opened.page.locator("#plane").is_visible() == (family == "gan") and not opened.complaints
+    assert opened.page.locator("#plane").is_visible() and not opened.complaints

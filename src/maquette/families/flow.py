@@ -87,11 +87,11 @@ class Denoiser(nn.Module):
         self.after = nn.ModuleList(Block(fine, embedding, spec.tile) for fine, _ in pairs)
         self.middle = nn.ModuleList(Block(channels[-1], embedding, spec.tile) for _ in range(config.depth))
 
-    def forward(self, mixed: Tensor, time: Tensor, condition: Conditions) -> Tensor:
-        """N C H W and N -> N C H W, in float32."""
+    def forward(self, mixed: Tensor, time: Tensor, condition: Conditions, wish: Tensor | None = None) -> Tensor:
+        """N C H W and N -> N C H W, in float32. `wish` is the vector of what is asked for, where it is known already."""
         state = self.time(fourier(time, FREQUENCIES))
         if self.wish:
-            state = state + self.wish(condition)
+            state = state + (self.wish(condition) if wish is None else wish)
         state = F.silu(state)
         if self.planes.channels:
             mixed = torch.cat([mixed, self.planes(condition)], dim=1)
@@ -292,12 +292,17 @@ class Flow(Family):
 
         Every step but the last looks twice: from where it is, and from where that would lead.
         """
-        length = 1 / steps
+        length, bare = 1 / steps, nothing(condition, self.spec.conditions)
+        wish, none = (self.denoiser.wish(c) if self.denoiser.wish else None for c in (condition, bare))
         looks = [((step + again) / steps, 1.0 - again) for step in range(steps) for again in (0, 1)][:-1]
 
         def look(state: tuple[Tensor, ...], time: Tensor, first: Tensor) -> tuple[Tensor, ...]:
             at, here, slope, _ = state
-            guess = self._guess(at, time, condition, guidance)
+            times = time.expand(at.shape[0])
+            guess = self.denoiser(at, times, condition, wish)
+            if guidance != 1.0:
+                plain = self.denoiser(at, times, bare, none)
+                guess = plain + guidance * (guess - plain)
             found = (guess - at) / (1 - time)
             ahead = torch.where(first > 0, at + length * found, here + length / 2 * (slope + found))
             return ahead, torch.where(first > 0, at, here), found, guess
@@ -305,8 +310,8 @@ class Flow(Family):
         *_, guess = looped(look, (x, *(torch.zeros_like(x) for _ in range(3))), *torch.tensor(looks).unbind(1))
         return guess.clamp(-1, 1)
 
-    def _guess(self, x: Tensor, time: float | Tensor, condition: Conditions, guidance: float) -> Tensor:
-        times = torch.full((x.shape[0],), time, device=x.device) if isinstance(time, float) else time.expand(x.shape[0])
+    def _guess(self, x: Tensor, time: float, condition: Conditions, guidance: float) -> Tensor:
+        times = torch.full((x.shape[0],), time, device=x.device)
         guess = torch.as_tensor(self.denoiser(x, times, condition))
         if guidance == 1.0:
             return guess

@@ -68,8 +68,10 @@ def traced(graph: Graph) -> Any:
     batch = torch.export.Dim("images", min=1, max=65536)
     shapes = [{0: batch} if given.is_batched else {} for given in graph.inputs]
     with _quiet(), torch.no_grad():
+        # Left to itself torch would try other ways of tracing when this one fails, each slower and less sure.
+        traced = torch.export.export(graph, (graph.examples(),), dynamic_shapes=(shapes,), strict=False)
         program = torch.onnx.export(
-            graph, (graph.examples(),), dynamo=True, dynamic_shapes=(shapes,), opset_version=OPERATIONS,
+            traced, dynamo=True, opset_version=OPERATIONS,
             input_names=[given.name for given in graph.inputs], output_names=list(graph.outputs), optimize=True,
             external_data=False, verbose=False,
         )  # fmt: skip
