@@ -195,3 +195,14 @@ def test_a_stand_in_for_noise_hands_out_what_it_is_given():
         found = made([torch.as_tensor(feeds[i.name]) for i in made.inputs]).numpy()
     rows = {name: v[:2] for name, v in made.rows.items()}
     np.testing.assert_array_equal(found, np.concatenate(list(draw(family, seeds, rows, micro=2))))
+
+
+def test_a_dial_that_a_model_never_looks_at_is_no_input():
+    form = DataSpec(height=8, width=8)
+    kind = REGISTRY.get("translate")
+    for task, dials in (("upscale", []), ("edges", ["dial_variety"])):  # only what is drawn anew can vary
+        config = dataclasses.replace(kind.variant("nano", form), task=task)
+        family = build("translate", config, form, {}).eval()
+        rows = {"input": np.zeros((2, 8, 8, 3 if task == "upscale" else 1), np.uint8)}
+        made = graph_of(family, "sample", family.Options(), rows)
+        assert [given.name for given in made.inputs if given.kind == "dial"] == dials

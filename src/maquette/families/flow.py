@@ -88,7 +88,7 @@ class Denoiser(nn.Module):
         self.middle = nn.ModuleList(Block(channels[-1], embedding, spec.tile) for _ in range(config.depth))
 
     def forward(self, mixed: Tensor, time: Tensor, condition: Conditions, wish: Tensor | None = None) -> Tensor:
-        """N C H W and N -> N C H W, in float32. `wish` is the vector of what is asked for, where it is known already."""
+        """N C H W and N -> N C H W, in float32. `wish` is the vector of what is asked for, where it is known."""
         state = self.time(fourier(time, FREQUENCIES))
         if self.wish:
             state = state + (self.wish(condition) if wish is None else wish)

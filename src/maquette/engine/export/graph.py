@@ -106,6 +106,17 @@ class Streams:
         return torch.full((EXAMPLES, *shape), 0.5) if known is None else known
 
 
+class _Looked:
+    """Stands in for dials, and writes down which of them are looked at."""
+
+    def __init__(self, options: Any) -> None:
+        self.options, self.names = options, set[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        self.names.add(name)
+        return getattr(self.options, name)
+
+
 class Sampling(Graph):
     """From random numbers, what is asked for and dials to images."""
 
@@ -130,11 +141,13 @@ class Sampling(Graph):
             for spec in self.form.conditions
             if spec.name in rows
         ]  # fmt: skip
-        dials = [Input(name=f"dial_{name}", kind="dial", of=name) for name in sorted(type(family).live)]
-        noise = Streams()
-        self.inputs = (*conditions, *dials)
+        noise, looked = Streams(), _Looked(options)
+        self.inputs, self.options = tuple(conditions), looked
         with torch.inference_mode():
-            self.passes = sum(1 for _ in self._made(noise, [_example(given) for given in self.inputs]))
+            self.passes = sum(1 for _ in self._made(noise, [_example(given) for given in conditions]))
+        self.options = options
+        live = sorted(type(family).live & looked.names)  # a dial that this model never looks at does nothing
+        dials = [Input(name=f"dial_{name}", kind="dial", of=name) for name in live]
         streams = [
             Input(name=f"noise_{_word(stream)}", kind="normal" if kind == "normal" else "uniform", of=stream, shape=s)
             for (kind, stream), s in noise.asked.items()
