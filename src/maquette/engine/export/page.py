@@ -43,8 +43,8 @@ def page(graph: Graph, content: bytes, facts: Mapping[str, Any], table: Mapping[
     """The page as the bytes of an HTML file. `table` holds rows of conditions as they are in training."""
     sampling, card = fits(graph), facts["card"]
     title = str(card.get("name") or "A model")
-    code = _runtime() + "\n" + _asset("page", "worker.js").decode()
-    script, style = _asset("page", "page.js").decode(), _asset("page", "page.css").decode()
+    code = _runtime() + "\n" + _asset("assets", "worker.js").decode()
+    script, style = _asset("assets", "page.js").decode(), _asset("assets", "page.css").decode()
     parts = {
         "policy": _policy(script, style), "version": html.escape(str(facts["maquette"])), "title": html.escape(title),
         "lead": html.escape(_lead(sampling, card)), "style": style, "card": _card(card, facts),
@@ -52,7 +52,7 @@ def page(graph: Graph, content: bytes, facts: Mapping[str, Any], table: Mapping[
         "worker": _packed(code.encode()), "model": _packed(content), "script": script,
         "runtime": base64.b64encode(_asset("runtime", "ort-wasm-simd-threaded.wasm.gz")).decode(),
     }  # fmt: skip
-    template = _asset("page", "page.html").decode()
+    template = _asset("assets", "page.html").decode()
     return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], template).encode()
 
 

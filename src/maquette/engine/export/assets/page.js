@@ -107,6 +107,10 @@
     for (const { dial, help, value, bounds } of dials) {
       slider("dials", dial, bounds.ge ?? 0, bounds.le ?? 4, value, `${help[0].toUpperCase()}${help.slice(1)}.`, (to) => { turned[dial] = to; });
     }
+    if (!facts.inputs.some(({ kind }) => kind === "normal" || kind === "uniform")) { // one answer to one picture
+      $("count").value = "1";
+      for (const id of ["seed", "count"]) $(id).closest(".field").hidden = true;
+    }
     $("controls").addEventListener("submit", (event) => event.preventDefault());
     $("seed").addEventListener("input", later);
     $("count").addEventListener("change", again);
