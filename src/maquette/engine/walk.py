@@ -14,6 +14,8 @@ from maquette.core.motion import apart, looks
 
 GRID = 24
 """Pictures that are looked at between two stops to find how long the way is."""
+FAST, CLOSER = 2.0, 8
+"""Where pictures change so many times as fast as on average, so many times as many are looked at."""
 LONGEST = 200_000
 """Frames of a walk."""
 Weights = tuple[float, ...]
@@ -106,22 +108,43 @@ def places(
     if look is None:
         inner = shares * route.length
         return [min(_eased(place, smooth), float(route.length)) for place in inner.tolist()]
-    grid = np.linspace(0, route.length, route.length * GRID + 1)
-    lengths = [0.0]
-    last: NDArray[np.float32] | None = None
-    for start in range(0, len(grid), GRID):  # few at a time: the memory does not grow with the way
-        rows = looks(look(grid[start : start + GRID].tolist()))
-        for row in rows:
-            if last is not None:
-                lengths.append(lengths[-1] + max(float(apart(row, last)), 1e-9))
-            last = row
-    walked = np.array(lengths)
-    at_stops = walked[::GRID]  # how long the way is at every stop
+    grid, walked = _measured(route, look)
+    at_stops = np.interp(np.arange(route.length + 1), grid, walked)  # how long the way is at every stop
     along = np.interp(shares, np.linspace(0, 1, 2), at_stops[[0, -1]])
     if smooth:
         stop = np.interp(along, at_stops, np.arange(len(at_stops)))
         along = np.interp([_eased(place, True) for place in stop.tolist()], np.arange(len(at_stops)), at_stops)
     return [float(place) for place in np.interp(along, walked, grid)]
+
+
+def _measured(
+    route: Route, look: Callable[[Sequence[float]], NDArray[Any]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Places on the way, and how long it is there: closer together where pictures change fast.
+
+    A few pictures are looked at a time, so that memory does not grow with the way.
+    """
+    grid = np.linspace(0, route.length, route.length * GRID + 1)
+    steps: list[float] = []
+    last: NDArray[np.float32] | None = None
+    for start in range(0, len(grid), GRID):
+        for row in looks(look(grid[start : start + GRID].tolist())):
+            if last is not None:
+                steps.append(float(apart(row, last)))
+            last = row
+    places_, lengths = [0.0], [0.0]
+    for cell, step in enumerate(steps):
+        inner = [float(grid[cell + 1])]
+        parts = [step]
+        if step > FAST * float(np.mean(steps)):
+            inner = np.linspace(grid[cell], grid[cell + 1], CLOSER + 1).tolist()
+            rows = looks(look(inner))
+            parts = [float(part) for part in apart(rows[1:], rows[:-1])]
+            inner = inner[1:]
+        for place, part in zip(inner, parts, strict=True):
+            places_.append(place)
+            lengths.append(lengths[-1] + max(part, 1e-9))
+    return np.array(places_), np.array(lengths)
 
 
 def _eased(place: float, smooth: bool) -> float:
