@@ -5,7 +5,25 @@ import shutil
 import pytest
 
 import maquette as mq
+from maquette.faces.http import openapi, routes
 from tests.faces.http.served import opened
+
+
+@pytest.fixture(autouse=True)
+def table_of_this_test(request):
+    """Where a test adds verbs, the routes are made anew before and after it."""
+    if "fakes" not in request.fixturenames:
+        yield
+        return
+    request.getfixturevalue("fakes")
+    _forget()
+    yield
+    _forget()
+
+
+def _forget():
+    routes.table.cache_clear()
+    openapi.made.cache_clear()
 
 
 @pytest.fixture(scope="session")

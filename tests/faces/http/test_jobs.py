@@ -22,14 +22,8 @@ def until(condition, seconds=20):
 @pytest.fixture
 def painting(fakes, tmp_path):
     """A studio whose table has the verbs of the tests."""
-    from maquette.faces.http import openapi, routes
-
-    routes.table.cache_clear()
-    openapi.made.cache_clear()
     with opened(tmp_path / "home", queue=3, at_once=1) as client:
         yield client
-    routes.table.cache_clear()
-    openapi.made.cache_clear()
 
 
 def test_a_verb_becomes_a_job_with_its_events_and_result(painting):
@@ -111,9 +105,6 @@ def test_a_stream_of_news_tells_every_change_and_ends_with_the_server(painting):
 
 def test_a_job_goes_on_without_the_server_and_is_found_again(fakes, tmp_path):
     home = tmp_path / "home"
-    from maquette.faces.http import routes
-
-    routes.table.cache_clear()
     with opened(home, at_once=1) as first:
         working = first.post("/api/paint", {"canvas": "linen", "do": "wait"})["job"]["id"]
         waiting = first.post("/api/paint", {"canvas": "silk"})["job"]["id"]
@@ -131,7 +122,6 @@ def test_a_job_goes_on_without_the_server_and_is_found_again(fakes, tmp_path):
         done = third.get(f"/api/jobs/{waiting}")
         assert done["result"] == {"picture": "out/a.png"} and done["events"] == 9 and len(done["notes"]) == 2
         assert [file["what"] for file in done["files"]] == ["sheet"] and done["progress"]["done"] == 3000
-    routes.table.cache_clear()
 
 
 def test_a_process_that_died_with_its_server_is_told_as_failed(fakes, tmp_path):

@@ -201,7 +201,7 @@ async def generations(studio: Studio, call: Call) -> Any:
     future = taken(lambda: studio.warm.ask(ready, seeds, given, options))
     made = await made_of(call, future)
     rows = ready.rows(options, given, seeds)
-    printed = await asyncio.to_thread(lambda: [printer.print(one, rows, at) for at, one in enumerate(made)])
+    printed = await studio.aside(lambda: [printer.print(one, rows, at) for at, one in enumerate(made)])
     if asked.style != "b64_json":
         printed = await asyncio.to_thread(printer.keep, printed)
         studio.catalogue.changed()

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 30
 """Seconds that requests in work have after the server was asked to end."""
+SWITCH = 0.0005
+"""Seconds for which a thread may keep Python to itself while another waits."""
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{16,200}")
 
 
@@ -70,6 +72,9 @@ class Server:
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
+        # Threads that compute give way to the loop ten times as often as they would: a crowd is answered at once.
+        before = sys.getswitchinterval()
+        sys.setswitchinterval(SWITCH)
         studio = self.studio
         studio.hub.open()
         studio.jobs.recover()
@@ -82,6 +87,7 @@ class Server:
                 await self._server.serve(sockets=[self._socket])
         finally:
             watching.cancel()
+            sys.setswitchinterval(before)
             studio.close()
 
     @contextlib.contextmanager

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from maquette.faces.http.catalogue import Catalogue
 from maquette.faces.http.hub import Hub
@@ -21,6 +23,8 @@ from maquette.faces.http.values import Reader
 if TYPE_CHECKING:
     from maquette.engine.warm import Ready, Warm
     from maquette.store.workspace import Workspace
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -44,6 +48,7 @@ class Studio:
     began: float = field(default_factory=time.time)
     told: tuple[Any, list[dict[str, Any]]] = (None, [])
     """What the gallery was told last, and of which list."""
+    _two: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, "print"))
     _warm: Warm | None = None
     _waking: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -74,6 +79,10 @@ class Studio:
                 await asyncio.to_thread(lambda: self.warm)
         return self.warm
 
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Work for a processor, by two threads at most: more would only keep the loop from its turn."""
+        return await asyncio.get_running_loop().run_in_executor(self._two, work)
+
     def printer(self, ready: Ready, format: str, options: Any, size: tuple[int, int] | None) -> Printer:
         """What makes files of the images of one request."""
         return Printer(self.workspace, self.presses.of(format), ready, options, size)
@@ -84,4 +93,5 @@ class Studio:
             self._warm.close()
         self.looks.close()
         self.proofs.close()
+        self._two.shutdown(wait=False)
         self.jobs.leave()
