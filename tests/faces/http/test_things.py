@@ -123,6 +123,12 @@ PATHS = ("/etc", "/etc/passwd", "../secret", "..", ".", "~", "~/x", "a/b", "a\\b
          "item:shapes/-1", "item:../runs/0", "a\0b", "file:///etc/passwd", "http://example.org/a.png")  # fmt: skip
 
 
+def test_other_machines_are_not_reached_from_here(studio):
+    for workers in ("ray", "ray=10.0.0.1:6379", ["ray"]):
+        answer = studio("POST", "/api/ingest", {"source": ["upload:b"], "to": "x", "workers": workers})
+        assert answer.status == 400 and "workers is a whole number" in answer.json["error"]
+
+
 def put(value, word):
     """A value with a word in place of every @."""
     if isinstance(value, dict):

@@ -97,7 +97,7 @@ class Reader:
         return value
 
     def _value(self, kind: Role, setting: Described, value: Any) -> Any:
-        if setting.name == "workers" and not isinstance(value, int):
+        if setting.name == "workers" and not (isinstance(value, int) or (isinstance(value, str) and value.isdecimal())):
             raise UsageError("workers is a whole number here", do="other machines are reached by the command line")
         if kind == "plain":
             return value
