@@ -63,12 +63,12 @@ def test_from_images_to_a_verified_refined_picture(visit, studio, photos):
     press(page, "Make images")
 
     # Make: the model's own conditions; another seed by a key; what was made is on the wall
-    page.get_by_label("Label").select_option("red")
+    page.get_by_label("Label", exact=True).select_option("red")
     page.get_by_label("How many in digits").fill("3")
     page.get_by_label("How many in digits").blur()
     press(page, "Make", column(page))
     expect(page.locator(".cell[role=option]")).to_have_count(3)
-    page.get_by_label("Label").select_option("blue")
+    page.get_by_label("Label", exact=True).select_option("blue")
     press(page, "Make", column(page))  # the same seeds, asked for otherwise
     expect(page.locator(".cell[role=option]")).to_have_count(6)
     page.locator(".cell[role=option]").first.focus()

@@ -86,6 +86,7 @@ function Model({ id }) {
         : view === "mix" ? html`<${Mix} ...${tools} pair=${open} />`
         : view === "variations" ? html`<${Variations} ...${tools} from=${open} />`
         : view === "complete" ? html`<${Complete} ...${tools} source=${open} />`
+        : view === "film" ? html`<${Film} id=${open} />`
         : view === "compare" ? html`<${Compare} pair=${open} />`
         : open ? html`<${Opened} id=${open} pages=${pages} tools=${tools} />`
         : html`${busy.map((job) => html`<div class="pending" key=${job.id}><${Bar} done=${job.progress?.done} total=${job.progress?.total} label="Making images" /></div>`)}
@@ -123,8 +124,9 @@ function Chosen({ picks, pages, tools }) {
   };
   const { size } = picks.chosen;
   const film = async () => {
-    await walk(tools.id, items().map((item) => item.seed).filter(Number.isFinite), tools.asked);
+    const job = await walk(tools.id, items().map((item) => item.seed).filter(Number.isFinite), tools.asked);
     picks.none();
+    go({ view: "film", open: job.id });
   };
   if (!size) return html`<span class="soft aside">${pages.total ? `${many(pages.total, "image")}; drop one on another to mix them` : ""}</span>`;
   return html`<span class="soft">${size} selected</span>
@@ -153,6 +155,17 @@ function Opened({ id, pages, tools }) {
       <${Button} onClick=${() => go({ room: "gallery", open: id })}>Its history<//>
       <a class="button" href=${at.file(id)} download=${item?.file ?? ""}>Save as<//>
       <${Button} quiet icon="close" label="Back to the wall" onClick=${() => go({ open: undefined })} /></div>`;
+}
+
+/** A walk as a film, as soon as it is made. */
+function Film({ id }) {
+  const job = jobs.value.find((one) => one.id === id);
+  const film = job?.files?.find((one) => one.what === "film");
+  if (!job) return html`<${Empty} heading="It is not there any more">The film itself is still in its folder of the workspace.<//>`;
+  if (ACTIVE.has(job.state)) return html`<div class="pending"><p>Walking from one image to the next</p><${Bar} done=${job.progress?.done} total=${job.progress?.total} label="Making the film" /></div>`;
+  if (!film) return html`<${Wrong} text=${job.error ?? "this was stopped before it was done"} />`;
+  return html`<div class="stage">${/\.(mp4|webm)$/.test(film.name) ? html`<video src=${film.url} controls loop autoplay muted></video>` : html`<img class="sharp film" src=${film.url} alt="A walk between images" />`}</div>
+    <div class="strip under"><b>${film.name}</b><span class="grow"></span><a class="button" href=${film.url} download=${film.name}>Save as<//></div>`;
 }
 
 function Compare({ pair }) {
