@@ -96,7 +96,7 @@ def architecture(request: Architecture, work: Work) -> Generator[Event, None, Ou
     )  # fmt: skip
     yield work.step(f"painting {len(files)} maps that nobody learned from")
     painted = yield from work.do(
-        "sample", run=work.at("painter"), to=work.at("painted"), image=[f"{name}={file}" for file in files], sheet=False
+        "sample", run=work.at("painter"), to=work.at("painted"), image=[f"{name}={work.at('maps')}"], sheet=False
     )
     yield work.step(f"painting one map {request.variants} times, in other materials")
     varied = yield from work.do(
