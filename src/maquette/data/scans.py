@@ -55,9 +55,9 @@ def scans(dice: Dice, width: int, height: int) -> Drawing:
     facts: dict[str, Any] = {"odd": odd} if odd else {}
     if label == "fluid":
         place, size, lung = lungs[dice.pick((0, 1))]
-        filled, tilt = dice.between(0.2, 0.7), dice.between(-0.3, 0.3)
+        filled, tilt = dice.between(0.25, 0.7), dice.between(-0.3, 0.3)
         level = place[1] + size[1] * (1 - filled) + tilt * (paper.x - place[0])
-        values = _upon(values, dice.between(0.32, 0.44), paper.below(level) * lung)
+        values = _upon(values, dice.between(0.42, 0.54), paper.below(level) * lung)
         facts |= {"side": "left" if place[0] < centre[0] else "right", "filled": round(filled / 2, 4)}
     values = _odd((WINDOW * values).clip(0, 1), odd, paper, centre) * dice.between(0.94, 1.06)
     grain = normal(int(dice.between(0, 2**40)), "grain of a scan", height * width).reshape(height, width)
