@@ -20,6 +20,7 @@ from maquette.core.errors import DataError, MaquetteError, UsageError
 from maquette.core.event import Made, Progress, Result, Table, Warning
 from maquette.core.image import encode, load
 from maquette.data.source import open_source
+from maquette.engine import bulk
 from maquette.engine import refine as work
 from maquette.engine.batch import Batch, plan
 from maquette.operations.operation import run
@@ -400,3 +401,31 @@ def test_profiles_are_followed_in_and_files_say_srgb(workspace, tmp_path):
             assert profile.profile.profile_description == "sRGB"
             if format in ("png", "tiff", "webp"):
                 assert np.abs(np.asarray(result).astype(int) - np.asarray(colours)).mean() < 6  # Lab has 8 bits
+
+
+# Workers elsewhere
+
+
+def test_workers_elsewhere_give_the_same_files_and_name_the_same_faults(tmp_path, monkeypatch):
+    """Processes of this machine stand in for a cluster: what they are given and give back is the same."""
+    monkeypatch.setattr(bulk, "_Ray", lambda workers, settings: bulk._Local(2, settings))
+    randoms = np.random.default_rng(2)
+    source = tmp_path / "source"
+    source.mkdir()
+    for number in range(9):
+        pixels = randoms.integers(0, 256, (20, 24, 3), np.uint8)
+        Pillow.fromarray(pixels).save(source / f"{number}.png")
+    (source / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    found = {}
+    for to, workers in (("here", 1), ("there", "ray")):
+        values = {"source": [str(source)], "to": str(tmp_path / to), "with_": "sharpen, grain", "workers": workers}
+        *events, result = run("refine", Workspace(tmp_path / "home"), values)
+        files = {path.name: np.asarray(Pillow.open(path)) for path in sorted((tmp_path / to).glob("*.png"))}
+        warned = [event.text for event in events if isinstance(event, Warning)]
+        found[to] = files, warned, [one["reason"] for one in result.facts["set_aside"]], result.facts["new"]
+    assert found["here"][0].keys() == found["there"][0].keys() and len(found["here"][0]) == 9
+    for name, image in found["here"][0].items():
+        np.testing.assert_array_equal(image, found["there"][0][name])
+    assert found["here"][1:] == found["there"][1:] and found["here"][2]
+    *_, again = run("refine", Workspace(tmp_path / "home"), values)
+    assert again.facts["new"] == 0

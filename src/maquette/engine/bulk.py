@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +47,9 @@ class WorkError(MaquetteError):
     """Bulk work could not be done: processes could not be started or reached, or died again and again."""
 
 
-def bulk(module: str, settings: Mapping[str, Any], tasks: Iterable[Task], workers: Workers) -> Iterator[Answer]:
+def bulk(
+    module: str, settings: Mapping[str, Any], tasks: Iterable[Task], workers: Workers
+) -> Generator[Answer, None, None]:
     """The answers to all tasks, in their order."""
     given = {**settings, "module": module, "version": maquette.__version__}
     if workers.ray is None:

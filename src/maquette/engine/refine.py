@@ -6,11 +6,13 @@ with the number of images and N threads keep N cores busy (what takes time in an
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import queue
 import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +24,12 @@ from maquette.core.errors import DataError, MaquetteError
 from maquette.core.event import Event, Progress, Result, Warning
 from maquette.core.files import write_bytes, write_new
 from maquette.core.image import encode
+from maquette.core.workers import Workers
 from maquette.data.decode import Decoder, Outcome, Task
 from maquette.data.kept import for_saving
 from maquette.data.limits import Limits
 from maquette.data.shape import WHOLE, Form
+from maquette.engine import bulk
 from maquette.engine.batch import Batch, Plan, Records, Work, plan
 from maquette.refining.op import Context
 from maquette.refining.run import run
@@ -42,7 +46,7 @@ class _Done:
     error: Exception | None = None
 
 
-def refine(words: Sequence[str], batch: Batch) -> Generator[Event, None, None]:
+def refine(words: Sequence[str], batch: Batch, elsewhere: Elsewhere | None = None) -> Generator[Event, None, None]:
     """Refine all files that the words name. The result's facts hold the images, and what was set aside and why."""
     made = plan(words, batch)
     records = Records(batch)
@@ -53,7 +57,7 @@ def refine(words: Sequence[str], batch: Batch) -> Generator[Event, None, None]:
         yield Warning(text=f"{path}: {reason}")
     began, done, total = time.perf_counter(), 0, len(made.outputs)
     new, failed = 0, set[Path]()
-    pool = _Pool(made, records)
+    pool = _Pool(made, records) if elsewhere is None else _Bulk(made, records, elsewhere)
     try:
         for finished in pool:
             done += 1
@@ -62,7 +66,7 @@ def refine(words: Sequence[str], batch: Batch) -> Generator[Event, None, None]:
             elif finished.error is None:
                 new += 1
             else:
-                aside.append((finished.work.name, _sentence(finished.error)))
+                aside.append((finished.work.name, sentence_of(finished.error)))
                 failed.add(finished.work.to)
                 _check(aside, new, total, finished.error)
                 yield Warning(text=f"{finished.work.name}: {aside[-1][1]}")
@@ -94,7 +98,8 @@ def _check(aside: Sequence[tuple[str, str]], new: int, total: int, error: Except
         raise error
 
 
-def _sentence(error: Exception) -> str:
+def sentence_of(error: Exception) -> str:
+    """What went wrong with one image, in words."""
     if isinstance(error, MaquetteError):
         return str(error).rstrip(".")
     if isinstance(error, MemoryError):
@@ -155,28 +160,90 @@ class _Pool:
 
     def _do(self, work: Work, decoder: Decoder) -> _Done:
         try:
-            content = self._content(work, decoder)
+            content = refined(work, self.batch, decoder, self._read)
         except Exception as error:
             return _Done(work, error)
-        self.records.add(work, content)
-        if self.batch.overwrite:
-            write_bytes(work.to, content)
-        else:
-            write_new(work.to, content)
+        put(self.records, work, content)
         return _Done(work)
 
-    def _content(self, work: Work, decoder: Decoder) -> bytes:
-        """One image, from file to file."""
-        batch = self.batch
-        (outcome,) = decoder.decode([Task(content=work.content, form=WHOLE)])
-        image = _image(outcome)
-        name = work.to.relative_to(batch.to).with_suffix("").as_posix()
-        context = Context(seed=work.seed, tile=batch.tile, read=self._read, hand=batch.hand, name=name)
-        result = run(batch.recipe, image, context)
-        kept = outcome.kept if batch.metadata else {}
-        if batch.finish is not None:
-            return batch.finish(result, kept, work)
-        return encode(result, batch.format, **for_saving(kept, batch.format, batch.software))
+
+@dataclass(frozen=True)
+class Elsewhere:
+    """Workers that refine: the module whose `make` they call, what it is given, and who they are."""
+
+    module: str
+    settings: Mapping[str, Any]
+    workers: Workers
+
+
+class _Bulk:
+    """As `_Pool`, with workers anywhere; files are read and written here."""
+
+    def __init__(self, made: Plan, records: Records, elsewhere: Elsewhere) -> None:
+        self._made, self._records, self._elsewhere = made, records, elsewhere
+
+    def __iter__(self) -> Iterator[_Done | None]:
+        given: deque[Work] = deque()
+        there = [0]
+
+        def tasks() -> Iterator[bulk.Task]:
+            for work in self._made.work():
+                if self._records.is_done(work):
+                    there[0] += 1
+                    continue
+                given.append(work)
+                head = {"name": work.name, "to": str(work.to), "seed": work.seed, "recipe": work.recipe}
+                content = _sent(work.content)
+                yield bulk.Task(head, content) if isinstance(content, bytes) else bulk.Task({**head, "path": content})
+
+        elsewhere = self._elsewhere
+        answers = bulk.bulk(elsewhere.module, elsewhere.settings, tasks(), elsewhere.workers)
+        with contextlib.closing(answers):
+            for head, content in answers:
+                work, failed = given.popleft(), head.get("failed")
+                if failed:
+                    yield _Done(work, DataError(failed["what"], where=failed["where"] or None, do=failed["do"]))
+                    continue
+                put(self._records, work, content)
+                yield _Done(work)
+        yield from [None] * there[0]
+
+    def close(self) -> None:
+        """The workers end with the iteration."""
+
+
+def _sent(content: bytes | Path) -> bytes | str:
+    """The bytes of a file; or where it lies, if it cannot be read or is too large, so that the worker says so."""
+    if isinstance(content, bytes):
+        return content
+    try:
+        if content.is_file() and content.stat().st_size <= LIMITS.file:
+            return content.read_bytes()
+    except OSError:
+        pass
+    return str(content.absolute())
+
+
+def put(records: Records, work: Work, content: bytes) -> None:
+    """Write what became of an image."""
+    records.add(work, content)
+    if records.batch.overwrite:
+        write_bytes(work.to, content)
+    else:
+        write_new(work.to, content)
+
+
+def refined(work: Work, batch: Batch, decoder: Decoder, read: Callable[[str], NDArray[Any]]) -> bytes:
+    """One image, from file to file."""
+    (outcome,) = decoder.decode([Task(content=work.content, form=WHOLE)])
+    image = _image(outcome)
+    name = work.to.relative_to(batch.to).with_suffix("").as_posix()
+    context = Context(seed=work.seed, tile=batch.tile, read=read, hand=batch.hand, name=name)
+    result = run(batch.recipe, image, context)
+    kept = outcome.kept if batch.metadata else {}
+    if batch.finish is not None:
+        return batch.finish(result, kept, work)
+    return encode(result, batch.format, **for_saving(kept, batch.format, batch.software))
 
 
 class _Ended(BaseException):

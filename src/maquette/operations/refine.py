@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from maquette.core.choices import TILES, Format, Tile
 from maquette.core.errors import UsageError, nearest
 from maquette.core.event import Event, Made, Note, Result, Table
-from maquette.core.settings import argument, setting
+from maquette.core.settings import argument, setting, to_json
+from maquette.core.workers import FORM, Workers
 from maquette.operations.operation import in_memory, operation
 
 if TYPE_CHECKING:
@@ -39,7 +40,9 @@ class Refine:
     sign: str = setting("on", "whether images are signed as edits of their source", choices=("on", "off"))
     maker: str = setting("", "the name that signed images carry; none when left out", form="NAME")
     overwrite: bool = setting(False, "write over files that are there already")
-    workers: int | None = setting(None, "images at a time; one a processor when left out", ge=1, le=256)
+    workers: str | int | None = setting(
+        None, "images at a time, one a processor when left out; or a Ray cluster", form=FORM
+    )
     list: bool = setting(False, "say which ops and recipes there are")
     explain: str = setting("", "say what an op or a recipe does, and what it takes", form="NAME|FILE")
 
@@ -59,9 +62,10 @@ def refine(request: Refine, workspace: Workspace) -> Iterator[Event]:
         return
     import maquette
     from maquette.engine.batch import Batch
-    from maquette.engine.refine import before_and_after
+    from maquette.engine.refine import Elsewhere, before_and_after
     from maquette.engine.refine import refine as work
     from maquette.engine.signed import Finisher
+    from maquette.refining import recipe as recipes
     from maquette.trust.examine import Examiner
     from maquette.trust.keys import Keys
     from maquette.trust.press import Press
@@ -73,15 +77,23 @@ def refine(request: Refine, workspace: Workspace) -> Iterator[Event]:
     if not request.to:
         raise UsageError("refine needs a folder for the finished images", do="give it with --to FOLDER")
     recipe = chosen(request.with_, request.recipe)
+    workers = Workers.read(request.workers)
     batch = Batch(
         recipe=recipe, to=Path(request.to).expanduser(), format=request.format, seed=request.seed,
-        tile=request.tile, workers=request.workers, metadata=request.metadata, overwrite=request.overwrite,
+        tile=request.tile, workers=workers.count, metadata=request.metadata, overwrite=request.overwrite,
         software=_software(), hand=models(workspace),
     )  # fmt: skip
     press = Press(workspace.home, format=request.format, sign=request.sign == "on", maker=request.maker)
     with Examiner(Keys(workspace.home).anchors(), workers=batch.threads) as examiner:
         finish = Finisher(press, examiner, batch, {"maquette": maquette.__version__})
-        for event in work(request.source, dataclasses.replace(batch, finish=finish)):
+        elsewhere = None
+        if workers.ray is not None:
+            settings = {
+                "request": to_json(dataclasses.replace(request, source=(), to=str(batch.to), workers=None)),
+                "home": str(workspace.home.absolute()), "recipe": recipes.to_json(recipe), "software": batch.software,
+            }  # fmt: skip
+            elsewhere = Elsewhere("maquette.operations._refining", settings, workers)
+        for event in work(request.source, dataclasses.replace(batch, finish=finish), elsewhere):
             if not isinstance(event, Result):
                 yield event
                 continue
