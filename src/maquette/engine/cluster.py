@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import json
 import os
 import socket
@@ -51,10 +52,9 @@ class Actors(Pool):
     def __init__(self, workers: Workers, settings: Mapping[str, Any]) -> None:
         self._stack = contextlib.ExitStack()
         self._stack.enter_context(connected(workers))
-        import ray
-
-        self._ray, self._settings = ray, json.dumps(settings)
-        count = int(ray.cluster_resources().get("CPU", 1))
+        self._ray: Any = importlib.import_module("ray")
+        self._settings = json.dumps(settings)
+        count = int(self._ray.cluster_resources().get("CPU", 1))
         self._actors = [self._start() for _ in range(max(1, count))]
 
     def _start(self) -> _Busy:
@@ -120,7 +120,7 @@ def connected(workers: Workers) -> Iterator[None]:
         yield
         return
     try:
-        import ray
+        ray: Any = importlib.import_module("ray")  # by its name: a type checker would read all of it, for minutes
     except ImportError:
         raise UsageError(
             "Ray is not installed here", do="install it with: pip install 'maquette[ray]', or give --workers N"
@@ -140,6 +140,7 @@ def _connect(ray: Any, address: str) -> None:
     shared: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False, "configure_logging": False}
     if not address:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        os.environ.setdefault("RAY_worker_niceness", "0")  # behind all other programs, workers of a busy machine starve
         ray.init(num_cpus=processors(), include_dashboard=False, _node_ip_address="127.0.0.1", **shared)
         return
     if address != "auto":
