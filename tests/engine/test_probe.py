@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 
 import pytest
 import torch
@@ -190,6 +191,13 @@ def test_what_a_busy_machine_says_is_not_kept(ask, monkeypatch):
     assert ask()[1] is False and ask()[1] is False and len(ask.count) == 2
     monkeypatch.setattr(probing, "is_busy", lambda: False)
     assert ask()[1] is False and ask()[1] is True and len(ask.count) == 3
+
+
+def test_what_was_measured_while_waiting_for_others_is_not_kept(ask, monkeypatch):
+    monkeypatch.setattr(probing, "SHORT", 0.01)
+    quick = probing.probe
+    monkeypatch.setattr(probing, "probe", lambda *args: (time.sleep(0.1), quick(*args))[1])
+    assert ask()[1] is False and ask()[1] is False and len(ask.count) == 2
 
 
 @pytest.mark.parametrize(

@@ -38,6 +38,10 @@ LENGTHS = (0.8, 1.25)
 COMPILE_FROM = 1200.0
 """Seconds of training from which compiling is tried at all: it takes up to a minute itself."""
 
+SHORT, HAD = 1.0, 0.8
+"""Seconds of measuring from which it shows whether the machine was busy, and the share of a processor's time that this
+process then had at least, if it was not."""
+
 
 Gradients = Mapping[str, Tensor]
 """By name of the phase, those of all parameters it trains, one after the other."""
@@ -212,8 +216,11 @@ def remembered(
     if isinstance(known.get(key), dict):
         with contextlib.suppress(MaquetteError):  # written by another version, or damaged
             return from_json(Choice, known[key], what="a remembered choice"), True
-    busy = is_busy()
+    busy, began, used = is_busy(), time.perf_counter(), time.process_time()
     choice = probe(make, loader, plan, seconds)
+    took, used = time.perf_counter() - began, time.process_time() - used
+    # The load is an average of the last minute; that this process had to wait says what is so now.
+    busy = busy or (plan.device == "cpu" and took > SHORT and used < HAD * took)
     choice = dataclasses.replace(choice, rate=processes * choice.rate, plain=processes * choice.plain)
     if not busy:  # what is fastest beside other work may be slow without it
         write_json(file, {**_read(file), key: to_json(choice)})
