@@ -15,6 +15,7 @@ import torch
 from groups import play
 
 from maquette.core.errors import TrainingError, UsageError
+from maquette.data.drawn import make_drawn
 from maquette.engine import follow as following
 from maquette.engine.follow import agree, follow
 from maquette.engine.start import Wish, start
@@ -182,6 +183,15 @@ def test_numbers_that_are_not_finite_send_all_processes_back(shapes, tmp_path):
     session = play(2, work)[0]
     (decision,) = session.run.decisions()
     assert decision["kind"] == "rollback" and session.trainer.finite() is None and session.trainer.images == 120
+
+
+def test_what_several_processes_cannot_compute_is_refused(tmp_path):
+    *_, made = make_drawn("shapes", tmp_path / "larger.mq", width=16, height=16, count=32)
+    changes = {"width": 8, "batch": 8, "penalty": "exact"}
+    with pytest.raises(UsageError, match="what all images share is differentiated twice"):
+        learn(made.value, tmp_path / "run", world=2, family="gan", changes=changes)
+    seen, _ = learn(made.value, tmp_path / "alone", images=16, family="gan", changes=changes)
+    assert seen[-1].images == 16
 
 
 def test_more_processes_than_images_in_a_batch_are_refused(shapes, tmp_path):

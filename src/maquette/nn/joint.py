@@ -19,8 +19,9 @@ from typing import Any, Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 from torch.overrides import TorchFunctionMode
+
+from maquette.core.errors import UsageError
 
 
 class Group(Protocol):
@@ -106,6 +107,15 @@ def own_rows(values: Tensor) -> Tensor:
     return values if share is None else values[slice(*share.bounds)]
 
 
+def _once() -> None:
+    """Refuse a loss that differentiates what flows back: it would silently miss what flows through the sums."""
+    if torch.is_grad_enabled():
+        raise UsageError(
+            "with these settings what all images share is differentiated twice, which several processes cannot do",
+            do="train with one process, or choose other settings",
+        )
+
+
 class _Rows(torch.autograd.Function):
     @staticmethod
     def forward(context: Any, values: Tensor, share: Share) -> Tensor:
@@ -116,8 +126,8 @@ class _Rows(torch.autograd.Function):
         return whole
 
     @staticmethod
-    @once_differentiable
     def backward(context: Any, slope: Tensor) -> tuple[Tensor, None]:
+        _once()
         slope = slope.contiguous().clone()
         context.share.group.add_up(slope)
         return slope[slice(*context.share.bounds)], None
@@ -234,8 +244,8 @@ class _Normal(torch.autograd.Function):
         return normal, mean, variance, count
 
     @staticmethod
-    @once_differentiable
     def backward(context: Any, slope: Tensor, *_: Any) -> tuple[Tensor | None, ...]:
+        _once()
         images, weight, mean, variance = context.saved_tensors
         found, along, total = torch.ops.aten.native_batch_norm_backward(
             slope, images, weight, mean, variance, None, None, False, context.eps, [True, True, True]
