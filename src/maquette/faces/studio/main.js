@@ -1,6 +1,6 @@
 // The page: rooms are loaded when they are first entered, so that the first one is there at once.
 import { html, render, useEffect, useState } from "./base.js";
-import { watchDrops } from "./arrive.js";
+import { arriving, watchDrops } from "./arrive.js";
 import { Wrong } from "./controls.js";
 import { Banner, Drop, Help, Rail, Toast, Top, Tray, watchKeys } from "./shell.js";
 import { datasets, go, learn, listen, place, refresh, ROOMS } from "./state.js";
@@ -13,6 +13,10 @@ function Room() {
   const [, redraw] = useState(0);
   const [error, fail] = useState("");
   const there = loaded.get(room);
+  const forms = room !== "data" || arriving.value !== null; // the wall of a dataset has none
+  useEffect(() => {
+    if (forms) learn().catch((problem) => fail(problem.message));
+  }, [forms]);
   useEffect(() => {
     if (there) return;
     import(`./rooms/${room}.js`).then(
@@ -34,6 +38,5 @@ if (!location.hash) go({ room: ROOMS.includes(kept("room", "data")) ? kept("room
 render(html`<${Page} />`, document.body);
 listen();
 refresh();
-learn().catch(() => {});
 watchDrops();
 watchKeys();

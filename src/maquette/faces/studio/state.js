@@ -225,14 +225,14 @@ async function again() {
   try {
     await ask("/api");
     listen();
-    if (!verbs.value) await learn();
   } catch {
     setTimeout(again, 2000);
   }
 }
 
-/** Read what changes only with the version: the verbs for every form; the families where one chooses among them. */
+/** Read what changes only with the version, where a form needs it: the verbs, and the families to choose among. */
 export async function learn() {
+  if (verbs.value) return;
   const known = await ask("/api/verbs");
   verbs.value = known.items ?? known;
 }
