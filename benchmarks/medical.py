@@ -83,7 +83,7 @@ def one(data: Dataset, rare: str, keep: float, seed: int, seconds: float, share:
     images = [*real.images[real.of(label)[:16]], *made.images[made.of(label)[:32]]]
     save(sheet(images, columns=16, scale=2), to / f"seed-{seed}.png")
     scores = []
-    learner = trial.learner_of(mine, name, SEEN, width=16, mirrored=False)
+    learner = trial.learner_of(mine, name, "classify", SEEN, width=16, mirrored=False)
     for gone in trial.trial(real, made, test, learner, (seed,), share=share):
         if gone.score is not None:
             scores.append(gone.score)

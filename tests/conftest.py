@@ -1,6 +1,7 @@
 """What all tests share: one thread a worker, a workspace of their own, and in CI steady examples from hypothesis."""
 
 import os
+import shutil
 
 import hypothesis
 import pytest
@@ -32,3 +33,15 @@ def home(tmp_path_factory, monkeypatch):
 # Tests say themselves when the machine counts as busy, whatever else runs beside them.
 if hasattr(os, "getloadavg"):
     os.getloadavg = lambda: (0.0, 0.0, 0.0)
+
+
+@pytest.fixture(scope="session")
+def browser():
+    """A real browser, one for all tests of a process: Playwright bears no second one beside it."""
+    from playwright.sync_api import sync_playwright
+
+    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+    found = next((path for name in names if (path := shutil.which(name))), None)
+    with sync_playwright() as playwright:
+        # In a container the browser has no sandbox of its own; the pages come from this machine.
+        yield playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])

@@ -12,7 +12,8 @@ from maquette.engine.trial import Labelled, Learner, Score, Verdict, check, mixt
 
 LABEL = ConditionSpec(name="finding", kind="label", classes=("clear", "spot"))
 SPEC = DataSpec(height=16, width=16, mode="grey", conditions=(LABEL,))
-LEARNER = Learner(SPEC, 384, changes={"width": 8, "mirrored": False, "batch": 16, "moved": 0, "rate": 0.005})
+CHANGES = {"width": 8, "mirrored": False, "batch": 16, "moved": 0, "rate": 0.005}
+LEARNER = Learner(SPEC, "classify", 384, changes=CHANGES)
 
 
 def scans(clear, spots, seed=0, faint=False):

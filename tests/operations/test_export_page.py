@@ -9,7 +9,6 @@ import shutil
 
 import numpy as np
 import pytest
-from playwright.sync_api import sync_playwright
 
 from maquette.core.errors import UsageError
 from maquette.core.image import load as load_image
@@ -54,14 +53,6 @@ def written(shared, tmp_path_factory):
     to = tmp_path_factory.mktemp("page") / "shapes.html"
     *_, result = table.run("export", shared, {"run": NAME, "to": str(to)})
     return result.to_json(), to
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_playwright() as playwright:
-        started = playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield started
-        started.close()
 
 
 class Opened:

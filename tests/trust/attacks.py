@@ -25,6 +25,7 @@ from maquette.core.errors import MaquetteError, TrustError
 from maquette.core.image import encode
 from maquette.engine.edited import Edits
 from maquette.operations import operation as table
+from maquette.operations._uses import Work
 from maquette.store.workspace import Workspace
 from maquette.trust import certificates, metadata, origin, press, signing
 from maquette.trust.examine import examine
@@ -272,6 +273,9 @@ def foreign(place: Path, count: int, seed: int) -> Iterator[Trial]:
         lambda n, image: [transplanted(true, encode(image))],
         lambda n, image: [transplanted(true, lying(image))],
         lambda n, image: [lying(image)],
+        lambda n, image: [fresh(home, image, n)],
+        lambda n, image: [used(workspace, place, image, n)],
+        lambda n, image: [used(workspace, place, image, n, lying(image))],
         lambda n, image: guided(home, image, n),
         lambda n, image: refined(workspace, place, lying(image), n),
         lambda n, image: refined(workspace, place, transplanted(true, encode(image)), n),
@@ -349,6 +353,23 @@ def edited(home: Path, image: np.ndarray, place: Path, number: int, source: Any 
     path, maker = place / f"edited-{number}.png", Press(home)
     Edits(maker, step).write(path, image, "sha256:" + 64 * "0", source, {"seed": number, "kind": "sampled"})
     return path.read_bytes()
+
+
+def fresh(home: Path, image: np.ndarray, number: int) -> bytes:
+    """What `sample`, its workers and the studio sign with, given something that only looks like a model's image."""
+    fields = {"picture": image, "seed": number, "model": MODEL, "guided": False, "mix": None}
+    forged: Any = type("Generated", (), fields)()
+    return Press(home).fresh(forged, {"software": SOFTWARE})[0]
+
+
+def used(workspace: Workspace, place: Path, image: np.ndarray, number: int, source: bytes = b"") -> bytes:
+    """What a use writes of anybody's pixels, with a step that lies."""
+    work = Work(workspace, to=place, source=(), seconds=1.0, seed=number)
+    step = {"op": "sample", "kind": "sampled", "model": MODEL, "digitalSourceType": metadata.GENERATED}
+    given = place / f"given-{number}.png"
+    if source:
+        given.write_bytes(source)
+    return work.write(place / f"used-{number}.png", image, step, given if source else None).read_bytes()
 
 
 def guided(home: Path, image: np.ndarray, number: int) -> list[bytes]:

@@ -67,6 +67,8 @@ class Learner:
 
     spec: DataSpec
     """Its only condition is the label."""
+    family: str
+    """A family that says which label an image has."""
     seen: int
     scale: str = "nano"
     changes: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -157,10 +159,10 @@ def labelled(data: Dataset, part: Any, name: str, most: int | None = None) -> La
     return Labelled(data.images(rows), known)
 
 
-def learner_of(data: Dataset, name: str, seen: int, **changes: Any) -> Learner:
+def learner_of(data: Dataset, name: str, family: str, seen: int, **changes: Any) -> Learner:
     """The classifier for images of a dataset."""
     spec = dataclasses.replace(data.spec, conditions=(data.spec.condition(name),))
-    return Learner(spec, seen, changes=changes)
+    return Learner(spec, family, seen, changes=changes)
 
 
 def check(real: Labelled, test: Labelled, classes: Sequence[str]) -> None:
@@ -270,11 +272,11 @@ def taught(mixed: Labelled, learner: Learner, seed: int) -> Generator[float | Fa
 
 def _trainer(mixed: Labelled, learner: Learner, seed: int) -> Trainer:
     label = learner.spec.conditions[0]
-    config = default_config("classify", learner.scale, learner.spec, learner.changes)  # type: ignore[arg-type]
+    config = default_config(learner.family, learner.scale, learner.spec, learner.changes)  # type: ignore[arg-type]
     encoded = {label.name: mixed.labels.astype(label.dtype).reshape(len(mixed), *label.shape(0, 0))}
     loader = Loader(Memory(mixed.images, encoded), "train", [label.name], seed)
     plan = Plan(images=learner.seen, seed=seed, batch=config.batch, threads=torch.get_num_threads())
-    return Trainer(build("classify", config, learner.spec, {}, seed), loader, plan)
+    return Trainer(build(learner.family, config, learner.spec, {}, seed), loader, plan)
 
 
 def answered(model: Family, images: NDArray[Any]) -> NDArray[np.int64]:

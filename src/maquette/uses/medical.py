@@ -209,9 +209,9 @@ def _tried(
     from maquette.uses._handed import told
 
     small = {"width": 16, "batch": 32, "rate": 3e-3, "mirrored": request.mirrored == "yes"}
-    learner = trial.learner_of(data, name, 1, **small)
+    learner = trial.learner_of(data, name, "classify", 1, **small)
     seconds = work.seconds * TRIAL / (len(trial.WAYS) * request.seeds)
-    learner = trial.learner_of(data, name, max(256, trial.seen_in(parts[0], learner, seconds)), **small)
+    learner = trial.learner_of(data, name, "classify", max(256, trial.seen_in(parts[0], learner, seconds)), **small)
     steps = trial.trial(*parts, learner, range(work.seed, work.seed + request.seeds), share=request.share)
     while True:
         try:

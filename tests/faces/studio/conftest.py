@@ -88,15 +88,6 @@ class Studio:
         self.process.stdout.close()
 
 
-@pytest.fixture(scope="session")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        # In a container the browser has no sandbox of its own; the pages come from this machine.
-        yield playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-dev-shm-usage"])
-
-
 @pytest.fixture(scope="module")
 def studio(tmp_path_factory):
     server = Studio(tmp_path_factory.mktemp("studio"))
