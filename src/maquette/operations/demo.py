@@ -94,6 +94,8 @@ def demo(request: Demo, workspace: Workspace) -> Iterator[Event]:
             f"maquette refine {images} --to {to / 'prints'} --recipe print",
             "maquette ingest FOLDER-OF-YOUR-IMAGES --to mine --size 32",
             "maquette train mine --time 10m",
+            "maquette use art --to stickers",
+            "maquette studio",
         ),
     )
 
