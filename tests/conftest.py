@@ -1,10 +1,11 @@
 """What all tests share: one thread a worker, a workspace of their own, and in CI steady examples from hypothesis."""
 
 import os
-import shutil
 
 import hypothesis
 import pytest
+
+from tests.browsers import BROWSER
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"  # read by torch and NumPy when they load
@@ -40,8 +41,6 @@ def browser():
     """A real browser, one for all tests of a process: Playwright bears no second one beside it."""
     from playwright.sync_api import sync_playwright
 
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    found = next((path for name in names if (path := shutil.which(name))), None)
     with sync_playwright() as playwright:
         # In a container the browser has no sandbox of its own; the pages come from this machine.
-        yield playwright.chromium.launch(executable_path=found, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield playwright.chromium.launch(executable_path=BROWSER, args=["--no-sandbox", "--disable-dev-shm-usage"])

@@ -110,7 +110,7 @@ def test_words_for_workers(word, count, ray):
     assert workers.many == (ray is not None or (count or 1) > 1)
 
 
-@pytest.mark.parametrize("word", ["0", "-1", "many", "257", "ray=", "ray=x", "ray=http://a:1/b", "rays", "1.5", 0])
+@pytest.mark.parametrize("word", ["0", "-1", "many", "²", "257", "ray=", "ray=x", "ray=http://a:1/b", "rays", "1.5", 0])
 def test_words_for_workers_that_mean_nothing(word):
     with pytest.raises(UsageError, match="ray"):
         Workers.read(word)

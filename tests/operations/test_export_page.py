@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import json
 import re
-import shutil
 
 import numpy as np
 import pytest
@@ -21,8 +20,8 @@ from maquette.engine.sample import draw
 from maquette.operations import operation as table
 from maquette.store.run import Run
 from maquette.store.workspace import Workspace
+from tests.browsers import BROWSER
 
-BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 NAME = "shapes"
 MARKUP = "</script><script>alert(1)</script>"
 browsing = pytest.mark.skipif(BROWSER is None, reason="NO BROWSER IS THERE: install chromium to try exported pages")

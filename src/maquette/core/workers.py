@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import UsageError
+
+if TYPE_CHECKING:
+    import subprocess
 
 MOST = 256
 FORM = "N|ray[=ADDRESS]"
@@ -35,7 +40,7 @@ class Workers:
             if not re.fullmatch(r"auto|(ray://)?[\w.\-\[\]:]+:\d{1,5}", address):
                 raise UsageError(f"{address[:80]!r} is not the address of a Ray cluster", do=_DO)
             return cls(ray=address)
-        if not word.isdigit() or not 1 <= int(word) <= MOST:
+        if not word.isdecimal() or not 1 <= int(word) <= MOST:
             raise UsageError(f"{word[:80]!r} workers are not possible", do=f"{_DO}; at most {MOST}")
         return cls(count=int(word))
 
@@ -53,3 +58,14 @@ class Workers:
 def processors() -> int:
     """How many processors this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def put_down(process: subprocess.Popen[Any]) -> int:
+    """Kill a process, close what led to it and from it, and say how it ended."""
+    process.kill()
+    process.wait()
+    for pipe in (process.stdin, process.stdout):
+        with contextlib.suppress(OSError, ValueError):
+            if pipe:
+                pipe.close()
+    return process.returncode

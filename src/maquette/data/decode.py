@@ -30,6 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maquette.core.errors import DataError
+from maquette.core.workers import processors, put_down
 from maquette.data.limits import Limits
 from maquette.data.patience import Patience
 from maquette.data.shape import Form
@@ -131,7 +132,7 @@ class Decoder:
 
     def __init__(self, workers: int | None = None, limits: Limits | None = None) -> None:
         self.limits = limits or Limits()
-        self._count = workers or min(8, _processors())
+        self._count = workers or min(8, processors())
         self._waiting: queue.SimpleQueue[_Chunk | None] = queue.SimpleQueue()
         self._closed = threading.Event()
         self._lines = [_Line(self.limits) for _ in range(self._count)]
@@ -318,12 +319,7 @@ class _Line:
         """End the worker and forget it."""
         process, self._process = self._process, None
         if process is not None:
-            process.kill()
-            process.wait()
-            for pipe in (process.stdin, process.stdout):
-                with contextlib.suppress(OSError):
-                    if pipe:
-                        pipe.close()
+            put_down(process)
 
     def _start_patiently(self) -> subprocess.Popen[bytes]:
         """A worker that is ready. One that dies at birth may have been killed by chance: then another is tried."""
@@ -386,7 +382,3 @@ def widen(*pipes: IO[bytes]) -> None:
 
         for pipe in pipes:
             fcntl.fcntl(pipe.fileno(), fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
-
-
-def _processors() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

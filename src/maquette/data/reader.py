@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from maquette.core.errors import DataError, MaquetteError
+from maquette.core.workers import put_down
 from maquette.data.limits import Limits, Refused
 from maquette.data.patience import Patience
 from maquette.data.source import Entry, Source, peek, registry
@@ -147,12 +148,7 @@ class _Line:
 
     def end(self) -> None:
         """End the process."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            with contextlib.suppress(OSError):
-                if pipe:
-                    pipe.close()
+        put_down(self._process)
 
 
 class Remote:

@@ -18,6 +18,7 @@ from maquette.core.choices import Tile
 from maquette.core.errors import DataError, MaquetteError, UsageError
 from maquette.core.files import make_folder
 from maquette.core.image import FORMATS, Image
+from maquette.core.workers import processors
 from maquette.data.source import Entry, Source, open_source
 from maquette.refining.recipe import Recipe
 
@@ -300,8 +301,3 @@ def _parsed(line: str) -> Mapping[str, Any]:
     except (ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}
-
-
-def processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

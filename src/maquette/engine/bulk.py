@@ -22,7 +22,7 @@ from typing import Any
 import maquette
 from maquette.core import errors
 from maquette.core.errors import MaquetteError
-from maquette.core.workers import Workers, processors
+from maquette.core.workers import Workers, processors, put_down
 from maquette.data.worker import command, read_message, write_message
 
 Answer = tuple[dict[str, Any], bytes]
@@ -250,15 +250,7 @@ class _Local(Pool):
 
     def _end(self, number: int) -> int:
         process = self._processes.pop(number, None)
-        if process is None:
-            return 0
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError, ValueError):
-                if pipe:
-                    pipe.close()
-        return process.returncode
+        return 0 if process is None else put_down(process)
 
 
 def main() -> None:

@@ -70,7 +70,7 @@ def again(
 def _threads(text: str) -> Iterator[None]:
     """Compute with as many threads as then: the order in which sums are taken depends on it."""
     before = torch.get_num_threads()
-    wanted = int(text) if text.isdigit() and 0 < int(text) <= 256 else before
+    wanted = int(text) if text.isdecimal() and 0 < int(text) <= 256 else before
     torch.set_num_threads(wanted)
     try:
         yield

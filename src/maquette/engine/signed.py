@@ -18,6 +18,7 @@ from maquette.refining import recipe as recipes
 from maquette.refining.op import Context
 from maquette.refining.recipe import Recipe
 from maquette.refining.run import run
+from maquette.store.digest import content_name
 from maquette.trust import metadata
 from maquette.trust.examine import Examiner
 from maquette.trust.manifest import Manifest
@@ -43,7 +44,7 @@ class Finisher:
     def finished(self, image: Image, kept: Mapping[str, Any], work: Work, source: str = "") -> tuple[bytes, Manifest]:
         """The signed file, and what it says. `source` names what was refined, where the digest of its file does not."""
         content = work.content if isinstance(work.content, bytes) else _read(work.content)
-        manifest = self._manifest(source or f"sha256:{hashlib.sha256(content).hexdigest()}", work)
+        manifest = self._manifest(source or content_name(content), work)
         before = base64.b64decode(kept["xmp"]) if "xmp" in kept else b""
         blocks = {**kept, "xmp": base64.b64encode(metadata.xmp(manifest, before)).decode()}
         written = encode(image, self.batch.format, **for_saving(blocks, self.batch.format, self.batch.software))
@@ -88,7 +89,7 @@ def _without_paths(value: Any) -> Any:
         return [_without_paths(item) for item in value]
     if isinstance(value, str) and len(value) < 4096 and (os.sep in value or "/" in value or Path(value).is_file()):
         path = Path(value).expanduser()
-        return f"sha256:{hashlib.sha256(_read(path)).hexdigest()}" if path.is_file() else "a path"
+        return content_name(_read(path)) if path.is_file() else "a path"
     return value
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -205,6 +204,7 @@ def points_of(request: Any, on: Bench, verb: str, *, alike: bool = False) -> Gen
 
     from maquette.core.noise import Noise
     from maquette.engine.fitted import Files
+    from maquette.store.digest import content_name
     from maquette.trust.press import source_bytes
 
     points: list[Point] = []
@@ -223,7 +223,7 @@ def points_of(request: Any, on: Bench, verb: str, *, alike: bool = False) -> Gen
             content = fitted.content if isinstance(fitted.content, bytes) else Path(fitted.content).read_bytes()
             waiting.append(
                 Point(fitted.name.replace("/", "-"), _EMPTY, fitted.image, None,
-                      f"sha256:{hashlib.sha256(content).hexdigest()}", source_bytes(content))
+                      content_name(content), source_bytes(content))
             )  # fmt: skip
             if len(waiting) == on.latents.model.together:
                 points += _found(waiting, on, points[0] if alike and points else None, alike)

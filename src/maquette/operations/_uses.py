@@ -154,13 +154,13 @@ class Work:
 
     def write(self, path: Path, image: Image, step: Mapping[str, Any], source: Path | None = None) -> Path:
         """Write one image (PNG) that was made of `source`, or of several things, signed. `step` says how, no paths."""
-        import hashlib
 
         from maquette.engine.edited import Edits
+        from maquette.store.digest import content_name
         from maquette.trust.press import source_bytes
 
         content = source.read_bytes() if source is not None else b""
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}" if content else "several"
+        digest = content_name(content) if content else "several"
         carried = source_bytes(content) if content else None
         Edits(self.press, step).write(path, image, digest, carried, {"seed": self.seed})
         return path

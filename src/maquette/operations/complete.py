@@ -61,7 +61,6 @@ def complete(request: Complete, workspace: Workspace) -> Iterator[Event]:
     --extend right=32. The image is brought to the model's size first. What is kept keeps its pixels; the ways are
     ranked by how near they come to the images that the model learned from.
     """
-    import hashlib
 
     import numpy as np
 
@@ -80,6 +79,7 @@ def complete(request: Complete, workspace: Workspace) -> Iterator[Event]:
     from maquette.families.family import Inverts
     from maquette.operations._inputs import flat
     from maquette.operations.sample import Pictures
+    from maquette.store.digest import content_name
     from maquette.store.run import Run
     from maquette.trust.press import Press, source_of
 
@@ -103,7 +103,7 @@ def complete(request: Complete, workspace: Workspace) -> Iterator[Event]:
     share = round(1.0 if more else float(given.mean()), 4)
     step = {"op": "complete", "model": str(run.facts["model"]), "kept": share}
     edits = Edits(press, {**step, "extended": dict(more)} if more else step)
-    source, digest = source_of(path), f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    source, digest = source_of(path), content_name(path.read_bytes())
     began = time.perf_counter()
     paths: list[Path] = []
     pictures: list[NDArray[Any]] = []
@@ -160,7 +160,7 @@ def _more(request: Complete) -> dict[str, int]:
     for side, word in parse_pairs(request.extend).items():
         if side not in SIDES:
             raise UsageError(f"{side!r} is no side of an image", do=f"there are: {', '.join(SIDES)}")
-        if not word.isdigit() or not 0 < int(word) <= 8192:
+        if not word.isdecimal() or not 0 < int(word) <= 8192:
             raise UsageError(f"{side} = {word!r} is no number of pixels", do="give 1 to 8192")
         found[side] = int(word)
     if found and request.mask:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ def decode(request: Decode, workspace: Workspace) -> Iterator[Event]:
     from maquette.engine.likely import from_tokens, tokenizer
     from maquette.engine.load import load
     from maquette.operations.sample import Pictures
+    from maquette.store.digest import content_name
     from maquette.store.run import Run
     from maquette.store.tokens import read
     from maquette.trust.press import Press
@@ -57,7 +57,7 @@ def decode(request: Decode, workspace: Workspace) -> Iterator[Event]:
     to = Path(request.to).expanduser()
     press = Press(workspace.home, format=request.format, sign=request.sign == "on", maker=request.maker)
     edits = Edits(press, {"op": "decode", "model": content.model})
-    source = f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    source = content_name(path.read_bytes())
     places = [to / (_safe(name, at) + FORMATS[request.format][1]) for at, name in enumerate(content.names)]
     if len(set(places)) < len(places):
         raise DataError("two of its images have one name", where=path, do="encode again")

@@ -17,6 +17,11 @@ def bytes_digest(content: bytes | bytearray | memoryview) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def content_name(content: bytes) -> str:
+    """What content is called in manifests: its digest, with the kind of digest."""
+    return f"sha256:{bytes_digest(content)}"
+
+
 def file_digest(path: str | PathLike[str]) -> str:
     """The digest of a file's content."""
     with open(path, "rb") as stream:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import json
 import os
 import queue
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from maquette.core.errors import TrustError
+from maquette.core.workers import processors, put_down
 from maquette.trust import verdict
 from maquette.trust.keys import Anchor
 
@@ -40,7 +40,7 @@ def examine(
     seconds: float = SECONDS,
 ) -> Iterator[dict[str, Any]]:
     """What `verify` says of each file, in order."""
-    count = workers or _processors()
+    count = workers or min(8, processors())
     waiting: deque[Future[dict[str, Any]]] = deque()
     with Examiner(anchors, workers=count, seconds=seconds) as examiner, ThreadPoolExecutor(count) as pool:
         try:
@@ -167,16 +167,4 @@ class _Line:
     def end(self) -> int | None:
         """End the worker and forget it; how it ended."""
         process, self._process = self._process, None
-        if process is None:
-            return None
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            with contextlib.suppress(OSError, ValueError):
-                if pipe:
-                    pipe.close()
-        return process.returncode
-
-
-def _processors() -> int:
-    return min(8, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+        return None if process is None else put_down(process)

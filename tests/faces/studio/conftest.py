@@ -6,7 +6,6 @@ say so; `.ci/run` installs it.
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-BROWSER = next((found for name in BROWSERS if (found := shutil.which(name))), None)
+from tests.browsers import BROWSER
+
 PATIENCE = 60_000
 """Milliseconds that a page may take where the machine is busy."""
 
