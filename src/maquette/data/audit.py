@@ -27,6 +27,7 @@ from maquette.data import check as checks
 from maquette.data.audit_survey import Survey
 from maquette.data.check import Check, Finding, Severity
 from maquette.data.dataset import Dataset
+from maquette.data.stage import Through
 
 GRADES = ("Very good", "Good", "Fair", "Poor")
 _BARS: Mapping[str, tuple[float, float, float]] = {
@@ -193,16 +194,18 @@ class Audit:
 
 
 def audit(
-    data: Dataset, *, family: str = "", only: Sequence[str] = (), changes: Mapping[str, Mapping[str, str]] | None = None
-) -> Iterator[Event]:
+    data: Dataset, *, family: str = "", only: Sequence[str] = (),
+    changes: Mapping[str, Mapping[str, str]] | None = None, elsewhere: Through | None = None,
+) -> Iterator[Event]:  # fmt: skip
     """Look at every image in use and let every check judge. The last event is the `Result`; its value is the `Audit`.
 
-    `changes` holds other settings than the usual ones: check -> setting -> value.
+    `changes` holds other settings than the usual ones: check -> setting -> value. `elsewhere` takes the place of the
+    threads that look at the images.
     """
     began = time.monotonic()
     chosen = _chosen(only, changes or {})
-    survey = Survey(data, family=family)
-    yield from survey.measure([measure for check, _ in chosen for measure in check.measures])
+    survey = Survey(data, family=family, elsewhere=elsewhere)
+    yield from survey.measure([check.name for check, _ in chosen])
     needed = {need for check, _ in chosen for need in check.needs}
     if "pairs" in needed:
         yield from survey.compare()

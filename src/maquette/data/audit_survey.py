@@ -1,6 +1,7 @@
 """One look at all images of a dataset: what every check measured, and what several of them need (copies, features).
 
-Images are read once, block by block, by two threads; about 250 bytes an image are kept, whatever its size.
+Images are read block by block, by two threads or by whoever takes their place; about 250 bytes an image are kept,
+whatever its size.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import functools
 import hashlib
 import time
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -20,23 +21,23 @@ from numpy.typing import NDArray
 from maquette.core.event import Event, Progress
 from maquette.data import similar
 from maquette.data.block import Block
-from maquette.data.check import Measure
 from maquette.data.dataset import Dataset
 from maquette.data.parts import connected
+from maquette.data.stage import Arrays, Stage, Through
 
 _BLOCK_BYTES = 4 << 20
 _THREADS = 2
 _TELL_EVERY = 0.25
 _SAMPLE = 8192
 """Images that the space of likeness is fitted on."""
-_SMALL = 32
 
 
 class Survey:
     """The images of a dataset that are in use, by position, and what is known about each."""
 
-    def __init__(self, data: Dataset, *, family: str = "") -> None:
+    def __init__(self, data: Dataset, *, family: str = "", elsewhere: Through | None = None) -> None:
         self.data, self.family = data, family
+        self._elsewhere = elsewhere
         self.indices = np.sort(np.concatenate([data.indices("train"), data.indices("held-out")]))
         """The item of the dataset at each position."""
         held = np.zeros(len(data), bool)
@@ -102,44 +103,40 @@ class Survey:
 
     # Measuring
 
-    def measure(self, measures: Sequence[Measure]) -> Iterator[Event]:
-        """Read all images once and keep what the measures say."""
-        asked = list(dict.fromkeys(measures))
+    def measure(self, names: Sequence[str]) -> Iterator[Event]:
+        """Read all images once and keep what the measures of these checks say."""
         count = len(self)
-        self._signatures = np.zeros((count, similar.WIDTH), np.float16)
+        signatures = np.zeros((count, similar.WIDTH), np.float16)
         teller = _Teller(count, "images")
-        waiting: deque[tuple[int, Future[Mapping[str, NDArray[Any]]]]] = deque()
-
-        def take() -> int:
-            start, future = waiting.popleft()
-            values = future.result()
+        done = 0
+        for values in self._through(Stage("measure", tuple(names)), np.arange(count)):
+            rows = slice(done, done + len(values["digest"]))
             for name, column in values.items():
                 if name == "signature":
-                    assert self._signatures is not None
-                    self._signatures[start : start + len(column)] = column
+                    signatures[rows] = column
                     continue
                 if name not in self._columns:
                     self._columns[name] = np.zeros((count, *column.shape[1:]), column.dtype)
-                self._columns[name][start : start + len(column)] = column
-            return start + len(next(iter(values.values())))
+                self._columns[name][rows] = column
+            done = rows.stop
+            yield from teller.tell(done)
+        self._signatures = signatures
 
-        for start in range(0, count, self.block_size):
-            waiting.append((start, self._pool.submit(self._look, start, asked)))
+    def _through(self, stage: Stage, positions: NDArray[np.int64]) -> Iterator[Arrays]:
+        """What a stage finds in these images, block by block."""
+        size = self.block_size
+        pieces = ((start, positions[start : start + size]) for start in range(0, len(positions), size))
+        if self._elsewhere is not None:
+            yield from self._elsewhere(stage, ((start, self.images(piece)) for start, piece in pieces))
+            return
+        work = stage.work()
+        waiting: deque[Future[Arrays]] = deque()
+        for start, piece in pieces:
+            waiting.append(self._pool.submit(lambda start, piece: work(start, self.images(piece)), start, piece))
             if len(waiting) > 2 * _THREADS:
-                yield from teller.tell(min(take(), count - 1))
+                yield waiting.popleft().result()
         while waiting:
-            take()
-        yield from teller.tell(count)
-
-    def _look(self, start: int, measures: Sequence[Measure]) -> Mapping[str, NDArray[Any]]:
-        block = Block(self.data.images(self.indices[start : start + self.block_size]))
-        found: dict[str, NDArray[Any]] = {
-            "digest": _digests(block.images),
-            "signature": similar.signatures(similar.thumbnails(block.grey)).astype(np.float16),
-        }
-        for measure in measures:
-            found.update(measure(block))
-        return found
+            yield waiting.popleft().result()
 
     # What several checks need
 
@@ -187,24 +184,14 @@ class Survey:
             self._pairs = similar.no_pairs()
             return
         teller = _Teller(len(unique), "images compared")
-        cells = similar.Cells(self._signatures[unique])
-        pieces = []
-        for starts in self._rounds(len(unique)):
-            with_views = self._pool.map(lambda start: self._near(unique, cells, start), starts)
-            pieces += list(with_views)
-            yield from teller.tell(starts[-1] + self.block_size)
+        pieces, done = [], 0
+        for columns in self._through(Stage("near", known=self._signatures[unique]), unique):
+            pieces.append(similar.records(columns))
+            done += self.block_size
+            yield from teller.tell(done)
         found = similar.best_of(pieces)
         confirmed = similar.confirm(found, lambda positions: Block(self.images(unique[positions])).colour)
         self._pairs = confirmed.at(unique)
-
-    def _near(self, unique: NDArray[np.int64], cells: similar.Cells, start: int) -> NDArray[Any]:
-        block = Block(self.images(unique[start : start + self.block_size]))
-        return similar.candidates(start, similar.views(similar.thumbnails(block.grey)), cells)
-
-    def _rounds(self, count: int) -> Iterator[list[int]]:
-        """The starts of blocks, a few at a time."""
-        starts = list(range(0, count, self.block_size))
-        yield from (starts[k : k + 2 * _THREADS] for k in range(0, len(starts), 2 * _THREADS))
 
     @functools.cached_property
     def _pool(self) -> ThreadPoolExecutor:
@@ -234,33 +221,21 @@ class Survey:
         teller = _Teller(len(self), "images described")
         rng = np.random.Generator(np.random.Philox(0))
         sample = np.sort(rng.choice(len(self), min(len(self), _SAMPLE), replace=False))
-        size = self.block_size
-        pieces = [sample[k : k + size] for k in range(0, len(sample), size)]
-        seen = np.concatenate(list(self._pool.map(self._extract, pieces)))
+        stage = Stage("describe")
+        seen = np.concatenate([found["features"] for found in self._through(stage, sample)])
         space = Space.fit(seen)
         found = np.empty((len(self), space.width), np.float32)
         if len(sample) == len(self):
             found[:] = space(seen)
             yield from teller.tell(len(self))
         else:
-            for starts in self._rounds(len(self)):
-                blocks = [np.arange(start, min(len(self), start + size)) for start in starts]
-                for block, rows in zip(blocks, self._pool.map(self._extract, blocks), strict=True):
-                    found[block] = space(rows)
-                yield from teller.tell(starts[-1] + size)
+            done = 0
+            for values in self._through(stage, np.arange(len(self))):
+                rows = slice(done, done + len(values["features"]))
+                found[rows] = space(values["features"])
+                done = rows.stop
+                yield from teller.tell(done)
         self._features = found
-
-    def _extract(self, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-        from maquette.features.extractors.scattering import Scattering
-
-        images = self.images(positions)
-        step = max(1, min(images.shape[1:3]) // _SMALL)
-        if step > 1:  # what is odd or of another kind is seen at 32 pixels too, in a fraction of the time
-            height, width = (side // step * step for side in images.shape[1:3])
-            shape = (len(images), height // step, step, width // step, step, images.shape[3])
-            small = images[:, :height, :width].reshape(shape).mean((2, 4), dtype=np.float32)
-            images = np.rint(small).astype(images.dtype)
-        return np.asarray(Scattering()(images), np.float32)
 
 
 class _Teller:
@@ -276,13 +251,6 @@ class _Teller:
         if done == self._total or now - self._told > _TELL_EVERY:
             self._told = now
             yield _progress(done, self._total, now - self._began, self._unit)
-
-
-def _digests(images: NDArray[Any]) -> NDArray[np.uint64]:
-    return np.array(
-        [int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest(), "little") for image in images],
-        np.uint64,
-    )
 
 
 def _progress(done: int, total: int, seconds: float, unit: str = "images") -> Progress:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -213,6 +213,14 @@ def candidates(start: int, looked: Floats, cells: Cells, threshold: float = ALIK
         piece["view"], piece["likeness"] = view[other], likeness[other]
         pieces.append(piece)
     return best_of(pieces)
+
+
+def records(columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    """Records of `_CANDIDATE` from their columns."""
+    found = np.empty(len(columns["first"]), _CANDIDATE)
+    for name, column in columns.items():
+        found[name] = column
+    return found
 
 
 def best_of(pieces: Sequence[NDArray[Any]]) -> NDArray[Any]:

@@ -48,22 +48,25 @@ class WorkError(MaquetteError):
 
 
 def bulk(
-    module: str, settings: Mapping[str, Any], tasks: Iterable[Task], workers: Workers
+    module: str, settings: Mapping[str, Any], tasks: Iterable[Task], workers: Workers, shared: bytes = b""
 ) -> Generator[Answer, None, None]:
-    """The answers to all tasks, in their order."""
+    """The answers to all tasks, in their order. Every worker is given the bytes `shared` once, in its settings."""
+    with contextlib.closing(pool(module, settings, workers, shared)) as made:
+        yield from made.answers(iter(tasks))
+
+
+def pool(module: str, settings: Mapping[str, Any], workers: Workers, shared: bytes = b"") -> Pool:
+    """Workers for several lots of tasks, one lot after the other; close it. They start when there is a task."""
     given = {**settings, "module": module, "version": maquette.__version__}
     if workers.ray is None:
         threads = max(1, processors() // workers.processes)
-        pool: Pool = _Local(workers.processes, {**given, "threads": threads})
-    else:
-        from maquette.engine.cluster import Actors
+        return _Local(workers.processes, {**given, "threads": threads}, shared)
+    from maquette.engine.cluster import Actors
 
-        pool = Actors(workers, {**given, "threads": 1})
-    with contextlib.closing(pool):
-        yield from pool.answers(iter(tasks))
+    return Actors(workers, {**given, "threads": 1}, shared)
 
 
-def start(settings: Mapping[str, Any]) -> Work:
+def start(settings: Mapping[str, Any], shared: bytes = b"") -> Work:
     """In a worker: get ready for the work."""
     if settings["version"] != maquette.__version__:
         raise WorkError(
@@ -77,7 +80,7 @@ def start(settings: Mapping[str, Any]) -> Work:
         import torch
 
         torch.set_num_threads(int(settings["threads"]))
-    work: Work = importlib.import_module(name).make(settings)
+    work: Work = importlib.import_module(name).make({**settings, "shared": shared})
     return work
 
 
@@ -121,7 +124,7 @@ class Pool:
     """Hands out tasks and hands over answers in order."""
 
     def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
-        """All answers, in order."""
+        """All answers, in order. Other tasks may be given when all of them were taken."""
         raise NotImplementedError
 
     def close(self) -> None:
@@ -135,8 +138,8 @@ class Pool:
 class _Local(Pool):
     """A thread for each process waits for it, and starts another one when it has died."""
 
-    def __init__(self, count: int, settings: Mapping[str, Any]) -> None:
-        self._settings = settings
+    def __init__(self, count: int, settings: Mapping[str, Any], shared: bytes) -> None:
+        self._settings, self._shared = settings, shared
         self._state = threading.Condition()
         self._closed = False
         self._error: BaseException | None = None
@@ -145,11 +148,16 @@ class _Local(Pool):
         self._ended = False
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
         self._tasks: Iterator[Task] = iter(())
-        self._threads = [threading.Thread(target=self._serve, args=(number,), daemon=True) for number in range(count)]
+        self._threads: list[threading.Thread] = []
 
     def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
         """All answers, in order."""
-        self._tasks = tasks
+        for thread in self._threads:
+            thread.join()  # those of the tasks before, which have all been answered
+        self._tasks, self._ended = tasks, False
+        self._threads = [
+            threading.Thread(target=self._serve, args=(number,), daemon=True) for number in range(self._count)
+        ]
         for thread in self._threads:
             thread.start()
         while True:
@@ -237,7 +245,7 @@ class _Local(Pool):
         self._processes[number] = process
         assert process.stdin and process.stdout
         try:
-            write_message(process.stdin, dict(self._settings))
+            write_message(process.stdin, dict(self._settings), self._shared)
             process.stdin.flush()
             head, _ = read_message(process.stdout)
         except (OSError, EOFError, ValueError, KeyError):
@@ -258,13 +266,13 @@ def main() -> None:
     source, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb", buffering=1 << 16)
     os.dup2(2, 1)  # Whatever a library prints must not get among the answers.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    settings, _ = read_message(source)
+    settings, shared = read_message(source)
     ready: dict[str, Any] = {}
     work: Work | None = None
 
     def begin(_: Mapping[str, Any], __: bytes) -> Answer:
         nonlocal work
-        work = start(settings)
+        work = start(settings, shared)
         return {}, b""
 
     ready, _ = answered(begin, {}, b"")

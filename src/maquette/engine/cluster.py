@@ -23,15 +23,15 @@ ANSWERS = 5.0
 class Actor:
     """A worker of a Ray cluster."""
 
-    def __init__(self, settings: str) -> None:
-        self._settings = json.loads(settings)
+    def __init__(self, settings: str, shared: bytes) -> None:
+        self._settings, self._shared = json.loads(settings), shared
         self._work: Work | None = None
 
     def ask(self, head: str, body: bytes) -> tuple[str, bytes]:
         """The answer to one task."""
 
         def do(head: Mapping[str, Any], body: bytes) -> Answer:
-            self._work = self._work or start(self._settings)
+            self._work = self._work or start(self._settings, self._shared)
             return self._work(head, body)
 
         found, content = answered(do, json.loads(head), body)
@@ -49,17 +49,17 @@ class _Busy:
 class Actors(Pool):
     """Actors, each of which has one task under way and one that waits."""
 
-    def __init__(self, workers: Workers, settings: Mapping[str, Any]) -> None:
+    def __init__(self, workers: Workers, settings: Mapping[str, Any], shared: bytes) -> None:
         self._stack = contextlib.ExitStack()
         self._stack.enter_context(connected(workers))
         self._ray: Any = importlib.import_module("ray")
-        self._settings = json.dumps(settings)
+        self._settings, self._shared = json.dumps(settings), self._ray.put(shared)
         count = int(self._ray.cluster_resources().get("CPU", 1))
         self._actors = [self._start() for _ in range(max(1, count))]
 
     def _start(self) -> _Busy:
         remote: Any = self._ray.remote(num_cpus=1, max_restarts=0)(Actor)
-        return _Busy(remote.remote(self._settings))
+        return _Busy(remote.remote(self._settings, self._shared))
 
     def answers(self, tasks: Iterator[Task]) -> Iterator[Answer]:
         """All answers, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from maquette.core.errors import UsageError
 from maquette.core.event import Event, Made, Note, Result, Table
 from maquette.core.settings import argument, parse_seconds, setting
+from maquette.core.workers import FORM, Workers
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -45,6 +47,9 @@ class Audit:
         (), "findings that are as you mean them: remembered, and no longer counted; `none` forgets", form="CHECK,..."
     )
     set: tuple[str, ...] = setting((), "a threshold of a check", repeat=True, form="CHECK.SETTING=VALUE")
+    workers: str | int | None = setting(
+        None, "processes that look at the images, or a Ray cluster; this one alone when left out", form=FORM
+    )
 
 
 @operation
@@ -58,6 +63,7 @@ def audit(request: Audit, workspace: Workspace) -> Iterator[Event]:
     from maquette.data.audit import parse_changes, typed
     from maquette.data.dataset import Dataset
 
+    workers = Workers.read(request.workers)
     data = Dataset.open(workspace.dataset_path(request.dataset))
     if request.undo:
         yield from _undo(data, workspace)
@@ -71,11 +77,18 @@ def audit(request: Audit, workspace: Workspace) -> Iterator[Event]:
     if request.accept:
         _accept(data, request.accept)
     result: Audited | None = None
-    for event in look(data, family=request.family, only=request.only, changes=parse_changes(request.set)):
-        if isinstance(event, Result):
-            result = event.value
-        else:
-            yield event
+    with contextlib.ExitStack() as stack:
+        elsewhere = None
+        if workers.many:
+            from maquette.engine.surveying import Surveying
+
+            elsewhere = stack.enter_context(Surveying(workers))
+        changes = parse_changes(request.set)
+        for event in look(data, family=request.family, only=request.only, changes=changes, elsewhere=elsewhere):
+            if isinstance(event, Result):
+                result = event.value
+            else:
+                yield event
     assert result is not None
     _remember(result)
     worth: WhatIf | None = None
@@ -170,8 +183,6 @@ def _undo(data: Dataset, workspace: Workspace) -> Iterator[Event]:
 
 def _remember(result: Audited) -> None:
     """Keep what was found beside the dataset, for `remove --finding`; one that cannot be written stays as it is."""
-    import contextlib
-
     from maquette.core.files import write_json
 
     found = {one.check.name: [int(result.survey.indices[k]) for k in one.extra] for one in result.found if one.finding}
