@@ -14,10 +14,13 @@ from maquette.core.image import save
 from maquette.data.dataset import Dataset
 from maquette.data.drawn import make_drawn
 from maquette.engine import start as starting
+from maquette.engine.packed import pack, unpack
 from maquette.engine.probe import Choice
 from maquette.families.oracle import Oracle
+from maquette.features import REGISTRY
 from maquette.features.networks.dinov2 import Transformer
 from maquette.operations import operation as table
+from maquette.operations._judging import make
 from maquette.store import weights
 from maquette.store.workspace import Workspace
 
@@ -215,3 +218,26 @@ def test_a_model_that_restores_is_measured_by_pairs_too(evaluate, shared, monkey
     for name in ("restored-psnr", "restored-ssim", "restored-multi-scale-ssim"):
         assert found[name]["low"] < found[name]["value"] < found[name]["high"] and "blurred" in found[name]["anchors"]
     assert 5 < found["restored-psnr"]["value"] < 40 and 0.1 < found["restored-ssim"]["value"] < 0.99
+
+
+def test_figures_are_the_same_whoever_draws_and_looks(evaluate, shared):
+    found = {}
+    for workers in ("1", "2"):
+        for kept in (shared.home / "cache" / "features").glob("*.npy"):
+            kept.unlink()  # what is remembered needs no workers
+        *_, result = evaluate("run", count=40, workers=workers, copies=False)
+        found[workers] = {name: value for name, value in result.facts.items() if name != "seconds"}
+    assert found["1"] == found["2"]
+
+
+@pytest.mark.parametrize("features", ["scattering", "patches"])
+def test_rows_of_features_are_the_same_in_a_worker(shared, features):
+    data = Dataset.open(shared.home / "shapes.mq")
+    images = data.images(data.indices("train")[:60])
+    extractor = REGISTRY.get(features)(images)
+    work = make({"run": "", "device": "cpu", "kind": features, "file": ""})
+    said, body = pack({**extractor.arrays(), "images": images[:9]})
+    head, found = work({"do": "look", "digest": extractor.digest, "arrays": said}, body)
+    assert np.array_equal(unpack(head["found"], found)["features"], extractor(images[:9]))
+    with pytest.raises(UsageError, match="looks at images in another way"):
+        work({"do": "look", "digest": "of another version", "arrays": said}, body)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +50,12 @@ def draw_many(
     seed: int,
     options: Any = None,
     given: Mapping[str, Any] | None = None,
+    drawer: Callable[..., Iterator[NDArray[Any]]] = draw,
 ) -> Iterator[int | Drawn]:
     """Draw images of these seeds; yields how many there are so far, and all of them last.
 
     More go through the model at once than when `sample` makes them, so the last bits of a pixel may differ from its.
+    `drawer` takes the place of `draw`: workers, for example.
     """
     spec = model.made(model.Options() if options is None else options)
     optional = {c.name for c in spec.conditions if c not in model.spec.conditions}
@@ -68,7 +70,7 @@ def draw_many(
         rows = wishes(spec.conditions, table, given or {}, stretch, (spec.height, spec.width), optional)
         for name, values in rows.items():
             kept.setdefault(name, []).append(values)
-        for batch in draw(model, stretch, rows, options, micro=together):
+        for batch in drawer(model, stretch, rows, options, micro=together):
             pictures[done : done + len(batch)] = batch
             done += len(batch)
             yield done

@@ -16,11 +16,11 @@ def pack(arrays: Mapping[str, NDArray[Any]]) -> tuple[list[Any], bytes]:
 
 
 def unpack(said: Sequence[Any], body: bytes) -> dict[str, NDArray[Any]]:
-    """The arrays again; they cannot be written to."""
+    """The arrays again."""
     found: dict[str, NDArray[Any]] = {}
-    at = 0
+    whole, at = memoryview(bytearray(body)), 0  # bytes alone cannot be written to, which torch does not like
     for name, kind, shape in said:
         size = int(np.prod(shape)) * np.dtype(kind).itemsize
-        found[name] = np.frombuffer(body[at : at + size], kind).reshape(shape)
+        found[name] = np.frombuffer(whole[at : at + size], kind).reshape(shape)
         at += size
     return found

@@ -1,7 +1,8 @@
 """The contract of extractors: images in, one row of numbers for each image out.
 
 An extractor is one file in `extractors/` (or an entry point of the group `maquette.features.extractors`) with a
-function `make(images)` that fits it on some images of a dataset, or ignores them when there is nothing to fit.
+function `make(images)` that fits it on some images of a dataset, or ignores them when there is nothing to fit. With a
+method `arrays()` and a function `restore(arrays)` that makes the same one again, workers look at images too.
 """
 
 from __future__ import annotations
@@ -59,6 +60,10 @@ def _pick(module: ModuleType) -> Make:
 REGISTRY: Registry[Make] = Registry("maquette.features.extractors", "kind of features", _pick)
 
 
+Extract = Callable[[Extractor, "Pictures"], Iterator[Features]]
+"""Whoever turns all pictures into rows, in order: `extract`, or workers."""
+
+
 class Pictures(Protocol):
     """Images that are read when they are asked for: an array, a memory-mapped file, a part of a dataset."""
 
@@ -69,11 +74,17 @@ class Pictures(Protocol):
 
 def extract(extractor: Extractor, pictures: Pictures) -> Iterator[Features]:
     """The rows of all pictures, a block at a time."""
+    for images in blocks(pictures):
+        yield extractor(images)
+
+
+def blocks(pictures: Pictures) -> Iterator[NDArray[Any]]:
+    """All pictures, as many together as an extractor is given at once."""
     if not len(pictures):
         return
     size = max(1, BLOCK // max(1, int(np.prod(pictures[0:1].shape))))
     for start in range(0, len(pictures), size):
-        yield extractor(pictures[start : start + size])
+        yield pictures[start : start + size]
 
 
 def planes(images: NDArray[Any]) -> Tensor:

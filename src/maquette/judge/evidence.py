@@ -14,7 +14,7 @@ from maquette.core.image import depth, mode_of
 from maquette.core.noise import uniform
 from maquette.data.dataset import Dataset
 from maquette.features.cache import Cache
-from maquette.features.extractor import Extractor, Features, Pictures, extract, stack
+from maquette.features.extractor import Extract, Extractor, Features, Pictures, extract, stack
 from maquette.features.space import Space
 from maquette.features.views import VERSION as VIEW_VERSION
 from maquette.features.views import view
@@ -135,6 +135,7 @@ def look(
     what: str,
     cache: Cache | None = None,
     key: Mapping[str, Any] | None = None,
+    extract: Extract = extract,
 ) -> Iterator[Looking | Features]:
     """The features of all pictures, from the cache if they are there; says how far it is, and yields the rows last."""
     full_key = {"extractor": extractor.digest, **key} if key is not None else None
@@ -167,6 +168,8 @@ def refer(
     dataset: Dataset,
     make: Callable[[NDArray[Any]], Extractor],
     cache: Cache | None = None,
+    extract: Extract = extract,
+    /,
     *,
     largest: int = LARGEST,
     anchors: int = ANCHORS,
@@ -179,7 +182,7 @@ def refer(
     for what, indices in (("training images", train), ("held-out images", held)):
         rows: Features | None = None
         chosen = Chosen(dataset, indices)
-        for step in look(extractor, chosen, what, cache, chosen.key()) if len(indices) else ():
+        for step in look(extractor, chosen, what, cache, chosen.key(), extract) if len(indices) else ():
             if isinstance(step, Looking):
                 yield step
             else:
@@ -195,7 +198,7 @@ def refer(
         for which in range(VIEWS):
             viewed = Changed(Chosen(dataset, train[some]), partial(view, which=which))
             key = {**Chosen(dataset, train[some]).key(), "as": f"{VIEW_VERSION}, {which}"}
-            for step in look(extractor, viewed, "views of training images", cache, key):
+            for step in look(extractor, viewed, "views of training images", cache, key, extract):
                 if isinstance(step, Looking):
                     yield step
                 else:
@@ -210,7 +213,8 @@ def refer(
     source = pick(held if len(held) >= min(anchors, len(train)) // 4 else train, anchors, seed=3)
     for name, change in ANCHOR_CHANGES.items() if anchors else ():
         pictures = Changed(Chosen(dataset, source), change)
-        for step in look(extractor, pictures, f"{name} images", cache, {**Chosen(dataset, source).key(), "as": name}):
+        key = {**Chosen(dataset, source).key(), "as": name}
+        for step in look(extractor, pictures, f"{name} images", cache, key, extract):
             if isinstance(step, Looking):
                 yield step
             else:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from maquette.core.errors import DataError, UsageError, nearest
 from maquette.core.event import Event, Made, Note, Progress, Result, Table, Warning
 from maquette.core.settings import argument, dials, parse_count, setting
+from maquette.core.workers import FORM, Workers
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from maquette.features.extractor import Pictures
     from maquette.judge.evidence import Reference
     from maquette.judge.report import Found
+    from maquette.operations._judging import Judges
     from maquette.store.run import Run
     from maquette.store.workspace import Workspace
 
@@ -46,6 +49,9 @@ class Evaluate:
     seed: int = setting(1_000_000, "the seed of the first image that is drawn", ge=0)
     copies: bool = setting(True, "also look for copies of training images")
     device: str = setting("cpu", "where to draw images", choices=("cpu", "cuda", "mps"))
+    workers: str | int | None = setting(
+        None, "processes that draw and look, or a Ray cluster; this one alone when left out", form=FORM
+    )
     dials: Mapping[str, str] = dials("the family's own dials, such as --guidance 1.5")
 
 
@@ -72,21 +78,29 @@ def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
     from maquette.trust.cards import refresh
 
     began = time.perf_counter()
+    workers = Workers.read(request.workers)
     run = run_of(request, workspace)
     dataset = dataset_of(request, workspace, run)
     made: MadeImages | None = None
-    for step in draw(request, run, dataset) if run is not None else read(request, dataset):
-        if isinstance(step, MadeImages):
-            made = step
-        else:
-            yield step
-    assert made is not None
     found: Found | None = None
-    for event in judged(request.features, workspace, dataset, made, copies=request.copies):
-        if isinstance(event, Event):
-            yield event
-        else:
-            found = event
+    with contextlib.ExitStack() as stack:
+        judges = None
+        if workers.many:
+            from maquette.operations._judging import Judges
+
+            judges = stack.enter_context(Judges(workers, run, request.features, request.device))
+        drawing = draw(request, run, dataset, judges) if run is not None else read(request, dataset)
+        for step in drawing:
+            if isinstance(step, MadeImages):
+                made = step
+            else:
+                yield step
+        assert made is not None
+        for event in judged(request.features, workspace, dataset, made, copies=request.copies, judges=judges):
+            if isinstance(event, Event):
+                yield event
+            else:
+                found = event
     assert found is not None
     facts = facts_of(found)
     facts["seconds"] = round(time.perf_counter() - began, 2)
@@ -149,12 +163,13 @@ def dataset_of(request: Evaluate, workspace: Workspace, run: Run | None) -> Data
     return Dataset.open(Path(path))
 
 
-def draw(request: Evaluate, run: Run, dataset: Dataset) -> Iterator[Event | MadeImages]:
+def draw(request: Evaluate, run: Run, dataset: Dataset, judges: Judges | None = None) -> Iterator[Event | MadeImages]:
     """Images of the run, as many as were asked for."""
     from maquette.core.noise import SEED_LIMIT
     from maquette.core.settings import from_json
     from maquette.engine.judging import Drawn, draw_many
     from maquette.engine.load import load
+    from maquette.engine.sample import draw as drawing
     from maquette.engine.table import condition_table
 
     model = load(run, device=request.device)
@@ -171,7 +186,8 @@ def draw(request: Evaluate, run: Run, dataset: Dataset) -> Iterator[Event | Made
     if not known:
         yield Warning(text="the run learned from another dataset than the one it is compared with")
     began = time.perf_counter()
-    for step in draw_many(model, condition_table(run, model.spec), request.count, request.seed, options):
+    table, drawer = condition_table(run, model.spec), drawing if judges is None else judges.draw
+    for step in draw_many(model, table, request.count, request.seed, options, drawer=drawer):
         if isinstance(step, Drawn):
             conditions = {
                 c.name: step.conditions[c.name] for c in model.spec.conditions if c in dataset.spec.conditions
@@ -260,10 +276,17 @@ def _asked(folder: Path, names: list[str], dataset: Dataset) -> dict[str, NDArra
 
 
 def judged(
-    features: str, workspace: Workspace, dataset: Dataset, made: MadeImages, *, copies: bool
+    features: str,
+    workspace: Workspace,
+    dataset: Dataset,
+    made: MadeImages,
+    *,
+    copies: bool,
+    judges: Judges | None = None,
 ) -> Iterator[Event | Found]:
     """Look at everything, measure, and yield what was found last."""
     from maquette.features.cache import Cache
+    from maquette.features.extractor import extract
     from maquette.judge.evidence import Looking, look, part, refer
     from maquette.judge.judgement import Judgement, grade, judge
     from maquette.judge.originality import Originality, compare, digest_of
@@ -275,7 +298,8 @@ def judged(
     reference: Reference | None = None
     began = time.perf_counter()
     what = ""
-    for step in refer(dataset, make, cache, **bounds(features, len(made.pictures))):
+    through = extract if judges is None else judges.extract
+    for step in refer(dataset, make, cache, through, **bounds(features, len(made.pictures))):
         if isinstance(step, Looking):
             began, what = (began, what) if step.what == what else (time.perf_counter(), step.what)
             yield tell(step.what, step.done, step.total, began)
@@ -285,7 +309,7 @@ def judged(
     began = time.perf_counter()
     mine = None
     pixels = {"pixels": digest_of(made.pictures)}  # the same images are looked at once, wherever they came from
-    for seen in look(reference.extractor, made.pictures, "made images", cache, pixels):
+    for seen in look(reference.extractor, made.pictures, "made images", cache, pixels, through):
         if isinstance(seen, Looking):
             yield tell(seen.what, seen.done, seen.total, began)
         else:

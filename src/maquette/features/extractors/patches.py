@@ -8,6 +8,7 @@ Coates, Lee and Ng, "An analysis of single-layer networks in unsupervised featur
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -35,6 +36,9 @@ FAINT = 10 / 255
 """Contrast below which a patch is not stretched to unit contrast."""
 
 
+_FITTED = ("mean", "whiten", "entries")
+
+
 @dataclass(frozen=True)
 class Level:
     """The dictionary of one level: mean of the patches, whitening, entries (in whitened patches)."""
@@ -55,12 +59,15 @@ class Patches:
     @property
     def digest(self) -> str:
         """Of everything that was fitted."""
-        arrays = {
+        return tensors_digest(self.arrays())
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Everything that was fitted."""
+        return {
             f"{name} {number}": getattr(level, name).numpy()
             for number, level in enumerate(self.levels)
-            for name in ("mean", "whiten", "entries")
+            for name in _FITTED
         }
-        return tensors_digest(arrays)
 
     def __call__(self, images: NDArray[Any]) -> Features:
         """N H W C -> N levels * 4 * entries."""
@@ -85,6 +92,15 @@ def make(images: NDArray[Any]) -> Extractor:
             x = halve(x)
             levels.append(_fit(x, generator))
     return Patches(tuple(levels))
+
+
+def restore(arrays: Mapping[str, NDArray[Any]]) -> Extractor:
+    """The extractor somewhere else, from what was fitted."""
+    rows = [
+        [torch.from_numpy(np.array(arrays[f"{name} {number}"])) for name in _FITTED]
+        for number in range(len(arrays) // len(_FITTED))
+    ]
+    return Patches(tuple(Level(*row) for row in rows))
 
 
 def _cut(x: Tensor, stride: int) -> Tensor:

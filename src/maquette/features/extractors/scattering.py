@@ -11,6 +11,7 @@ Mallat, "Group invariant scattering", 2012; Bruna and Mallat, "Invariant scatter
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -47,6 +48,10 @@ class Scattering:
         """The version of this code stands for its numbers."""
         return bytes_digest(VERSION.encode())
 
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What was fitted: nothing."""
+        return {}
+
     def __call__(self, images: NDArray[Any]) -> Features:
         """N H W C -> N width (279 for 32 x 32 RGB)."""
         with torch.inference_mode():
@@ -55,6 +60,11 @@ class Scattering:
 
 def make(images: NDArray[Any]) -> Extractor:
     """The extractor; there is nothing to fit."""
+    return Scattering()
+
+
+def restore(arrays: Mapping[str, NDArray[Any]]) -> Extractor:
+    """The extractor somewhere else."""
     return Scattering()
 
 
