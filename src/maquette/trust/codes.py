@@ -96,24 +96,27 @@ def _likeliest(received: Soft, fixed: NDArray[np.int8]) -> tuple[Bits, NDArray[n
     gains = np.einsum("tr,sbr->tsb", received.reshape(steps, RATE).astype(np.float32), outputs).reshape(steps, -1)
     newest = np.arange(_STATES) & 1  # the bit that came in last
     into = previous * 2 + newest[:, None]  # state, which of two: the branch that leads in
-    scores = np.full((_STATES, _STATES), -_NEVER, np.float32)  # first state, state now
-    np.fill_diagonal(scores, 0)
-    came = np.empty((steps, _STATES, _STATES), bool)
+    half = _STATES // 2
+    # States 2 k and 2 k + 1 are both reached from the states k and k + half: pairs, and no table to look them up in.
+    branches = gains[:, into].reshape(steps, half, 2, 2)  # step, k, which of the pair, from which half
+    scores = np.full((half, 2, _STATES), -_NEVER, np.float32)  # k, which of the pair: the state now; first state
+    scores.reshape(_STATES, _STATES)[np.diag_indices(_STATES)] = 0
+    came = np.empty((steps, half, 2, _STATES), bool)
     for step in range(steps):
-        gain = gains[step][into]
-        low = scores[:, previous[:, 0]] + gain[:, 0]
-        high = scores[:, previous[:, 1]] + gain[:, 1]
+        before = scores.reshape(2, half, 1, _STATES)
+        low, high = before[0] + branches[step, ..., :1], before[1] + branches[step, ..., 1:]
         np.greater(high, low, out=came[step])
-        scores = np.maximum(low, high)
+        scores = np.maximum(low, high, out=low)
         if fixed[step] >= 0:
-            scores[:, newest != fixed[step]] -= _NEVER
-    ends = np.diagonal(scores)  # the register ends as it began
+            scores[:, 1 - fixed[step]] -= _NEVER
+    chosen = came.reshape(steps, _STATES, _STATES)
+    ends = np.diagonal(scores.reshape(_STATES, _STATES))  # the register ends as it began
     order = np.argsort(-ends, kind="stable")
     bits = np.empty((_STATES, steps), np.uint8)
     state = order.copy()
     for step in range(steps - 1, -1, -1):
         bits[:, step] = state & 1
-        state = previous[state, came[step, order, state].astype(np.intp)]
+        state = previous[state, chosen[step, state, order].astype(np.intp)]
     return bits, ends[order].astype(np.float64)
 
 

@@ -118,16 +118,16 @@ class Endpoint:
     media: str = "application/json"
     """What it answers with."""
     status: int = 200
-    gate: Callable[[Studio], None] | None = None
-    """Asked first of all, before the body is read: refuses where there is no room."""
+    crowd: Callable[[Studio], Refusal] | None = None
+    """How a request is refused, before its body is read, where all places for images are taken; None needs no place."""
     samples: Mapping[str, str] = field(default_factory=dict)
     """Words for the path, for the matrix of tests, where any word does not do."""
 
     async def __call__(self, studio: Studio, request: Request) -> Response:
         """Answer one request; whatever goes wrong becomes a status and a sentence."""
         try:
-            if self.gate is not None:
-                self.gate(studio)
+            if self.crowd is not None and studio.crowded:
+                raise self.crowd(studio)
             call = Call(request, request.path_params, self._query(request))
             if self.body is not None:
                 call.body = _object(await read_body(request, self.largest))

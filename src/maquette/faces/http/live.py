@@ -114,11 +114,10 @@ async def _gone(call: Call) -> None:
         pass
 
 
-def room(studio: Studio) -> None:
-    """Refuse where as many wait as may, without looking at what is asked: a crowd is answered at once."""
+def crowd(studio: Studio) -> Refusal:
+    """The answer where as many wait as may, without looking at what is asked: a crowd is answered at once."""
     warm = studio._warm
-    if warm is not None and warm.waiting >= studio.queue:
-        raise busy(warm.patience, f"{warm.waiting} requests for images are waiting already")
+    return busy(warm.patience if warm is not None else 1, f"{studio.queue} requests for images are waiting already")
 
 
 def taken(ask: Any) -> Future[list[Any]]:
@@ -171,7 +170,9 @@ def _row(row: dict[str, Any]) -> int | Mix:
     return mix.seeds[0] if len(mix.seeds) == 1 and mix.weights[0] > 0 else mix
 
 
-@endpoint("POST", "/api/live", "Images between seeds, at once", group="At once", body=_LIVE, media="image/*", gate=room)
+@endpoint(
+    "POST", "/api/live", "Images between seeds, at once", group="At once", body=_LIVE, media="image/*", crowd=crowd
+)
 async def live(studio: Studio, call: Call) -> Any:
     """One image, or several side by side; made by a pass as small as they are, and not signed."""
     began = time.perf_counter()

@@ -23,7 +23,7 @@ from maquette.core.errors import DataError, UsageError
 from maquette.core.noise import SEED_LIMIT
 from maquette.faces.http.catalogue import image_id
 from maquette.faces.http.endpoint import Call, Refusal, bounded, endpoint, to_json
-from maquette.faces.http.live import WISHES, dials_of, given_of, made_of, ready_of, room, taken
+from maquette.faces.http.live import WISHES, crowd, dials_of, given_of, made_of, ready_of, taken
 from maquette.faces.http.printing import Printed, Printer
 from maquette.faces.http.verbs import take
 
@@ -183,7 +183,7 @@ def understood(ready: Ready, options: Any, prompt: str, wishes: Mapping[str, Any
     return given_of(ready, options, body), said
 
 
-@endpoint("POST", "/v1/images/generations", "Make images", group="OpenAI", body=_BODY, gate=room)
+@endpoint("POST", "/v1/images/generations", "Make images", group="OpenAI", body=_BODY, crowd=crowd)
 async def generations(studio: Studio, call: Call) -> Any:
     """By a model that is kept ready; the same pixels as those of the verb `sample` for the same seeds, signed too."""
     asked = Asked.read(call.body)

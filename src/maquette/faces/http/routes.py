@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
@@ -25,7 +25,7 @@ from maquette.faces.http import (
     uploads,
     verbs,
 )
-from maquette.faces.http.endpoint import Endpoint, sentence
+from maquette.faces.http.endpoint import Endpoint, Refusal, sentence
 
 if TYPE_CHECKING:
     from maquette.faces.http.state import Studio
@@ -52,6 +52,11 @@ def application(studio: Studio) -> Starlette:
         routes=[Route(one.path, _work(studio, one), methods=[one.method]) for one in table()],
         exception_handlers={404: _no_route, 405: _no_method, 500: _fault},
     )
+
+
+def crowds(studio: Studio) -> dict[tuple[str, str], Callable[[], Refusal]]:
+    """How a crowd is refused, by method and path."""
+    return {(one.method, one.path): functools.partial(one.crowd, studio) for one in table() if one.crowd is not None}
 
 
 def _work(studio: Studio, one: Endpoint) -> Any:

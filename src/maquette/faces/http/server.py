@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import re
@@ -23,6 +24,7 @@ from maquette.core.event import Event, Note, Ready, Result
 from maquette.core.files import make_folder
 from maquette.faces.http import routes
 from maquette.faces.http.access import Access, Guard, is_loopback
+from maquette.faces.http.door import Door
 from maquette.faces.http.state import Studio
 from maquette.faces.http.verbs import described
 from maquette.store import disk
@@ -44,9 +46,11 @@ class Server:
     def __init__(self, studio: Studio, access: Access, listening: socket.socket, *, wake: bool = True) -> None:
         self.studio, self._socket, self._wake = studio, listening, wake
         app = Guard(routes.application(studio), access, studio.page.version)
+        door = Door(access, routes.crowds(studio), studio.queue, studio.page.version, studio.metrics.count)
         config = uvicorn.Config(
-            app, log_config=None, access_log=False, lifespan="off", server_header=False, date_header=True,
-            ws="none", timeout_graceful_shutdown=PATIENCE, timeout_keep_alive=30, proxy_headers=False, backlog=2048,
+            app, http=door.protocol(), log_config=None, access_log=False, lifespan="off", server_header=False,
+            date_header=True, ws="none", timeout_graceful_shutdown=PATIENCE, timeout_keep_alive=30, proxy_headers=False,
+            backlog=2048,
         )  # fmt: skip
         # What uvicorn has to say (such as of requests that are none) is no news for people.
         logging.getLogger("uvicorn").propagate = bool(os.environ.get("MAQUETTE_DEBUG"))
@@ -117,7 +121,10 @@ def _wake(studio: Studio) -> None:
     with contextlib.suppress(MaquetteError):
         for entry in newest:
             warm.open(entry.path)
-            return
+            break
+    # What was loaded stays. Looking through all of it for garbage would hold everything up for half a second each time.
+    gc.collect()
+    gc.freeze()
 
 
 def serve(request: Any, workspace: Workspace) -> Iterator[Event]:
@@ -198,7 +205,8 @@ def _listen(host: str, port: int) -> Iterator[socket.socket]:
     name = host.strip("[]")
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        listening = socket.socket(found[0], socket.SOCK_STREAM)
+        # asyncio sends at once only where the protocol is named; else each answer waits 40 ms for its head to be noted.
+        listening = socket.socket(found[0], socket.SOCK_STREAM, socket.IPPROTO_TCP)
     except (OSError, UnicodeError):
         raise UsageError(f"{host!r} is no address of this machine", do="leave --host out") from None
     try:

@@ -72,6 +72,11 @@ class Studio:
             self._warm = Warm(waiting=self.queue)
         return self._warm
 
+    @property
+    def crowded(self) -> bool:
+        """Whether as many requests for images wait as may."""
+        return self._warm is not None and self._warm.waiting >= self.queue
+
     async def waked(self) -> Warm:
         """The same without holding up the loop while torch is loaded."""
         if self._warm is None:
