@@ -15,6 +15,8 @@ from maquette.data.limits import Limits
 from maquette.data.picture import decode
 from maquette.data.shape import Form
 from maquette.trust.dicom import fresh_uid, paired, synthetic
+from maquette.trust.examine import examine
+from maquette.trust.keys import Keys
 from maquette.trust.press import Press
 
 pydicom = pytest.importorskip("pydicom")
@@ -91,3 +93,35 @@ def test_only_made_images_become_synthetic(content):
     """A picture that does not say that a model made it (a scan, say) is refused."""
     with pytest.raises(TrustError, match=r"no PNG|does not say"):
         synthetic(content)
+
+
+def test_verify_tells_a_dicom_file_by_the_signed_image_beside_it(write, maker, tmp_path):
+    """The pair is whole; the image is away; the pixels were changed; it names nothing; it is cut off."""
+    folder = tmp_path / "handed-out"
+    for name in ("images", "dicom"):
+        (folder / name).mkdir(parents=True)
+    signed = write("one", image=picture(3, 24, 32, 1, np.uint16))
+    beside, dicom = folder / "images" / "one.png", folder / "dicom" / "one.dcm"
+    beside.write_bytes(signed.read_bytes())
+    dicom.write_bytes(synthetic(signed.read_bytes()))
+
+    def told() -> dict[str, Any]:
+        (report,) = examine([dicom], Keys(maker).anchors(), workers=1)
+        return report
+
+    report = told()
+    assert report["status"] == "unsigned" and "one.png beside it, which is intact" in report["words"]
+    assert report["manifest"]["family"] and report["layers"]["metadata"] == "present"
+    kept = beside.read_bytes()
+    beside.unlink()
+    assert "which anybody can write" in told()["words"]
+    beside.write_bytes(kept)
+    data = read(dicom.read_bytes())
+    data.PixelData = bytes(len(data.PixelData))
+    data.save_as(dicom)
+    assert told()["status"] == "changed" and "pixels differ" in told()["words"]
+    del data[0x0099, 0x1001]
+    data.save_as(dicom)
+    assert told()["status"] == "unsigned" and "names no signed image" in told()["words"]
+    dicom.write_bytes(dicom.read_bytes()[:140])
+    assert told()["status"] in ("unreadable", "unsigned")

@@ -5,6 +5,7 @@ digest, carries the same manifest, and holds the same pixels; `paired` says whet
 
     synthetic(signed)            the bytes of a DICOM file, from the bytes of a PNG or TIFF that a model's image lies in
     paired(dicom, signed)        what of the pair does not agree; nothing when it is whole
+    bound(dicom, path)           what a DICOM file says of itself, and the signed image that it names, where it is
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ import datetime
 import hashlib
 import io
 import json
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -31,6 +34,7 @@ _DIGEST, _SIGNED, _MANIFEST = 0x01, 0x02, 0x03
 SAYS = "SYNTHETIC IMAGE made by a computer model with Maquette. It shows no patient. Not for diagnosis."
 MADE = ("sampled", "guided")
 LARGEST = 64 << 20
+MEDIA = "application/dicom"
 
 
 def synthetic(signed: bytes, *, study: str = "", series: str = "", number: int = 1) -> bytes:
@@ -94,6 +98,53 @@ def paired(content: bytes, signed: bytes) -> list[str]:
     if not np.array_equal(np.squeeze(picture if picture.shape[2] < 4 else convert(picture, "rgb")), values):
         found.append("the pixels differ from those of the signed image")
     return found
+
+
+@dataclass(frozen=True)
+class Bound:
+    """What a DICOM file of ours says, and what of it is true."""
+
+    manifest: Manifest | None
+    """The manifest in it; None where that is damaged."""
+    partner: Path | None
+    """The signed image that it names, where that lies beside it."""
+    differs: list[str]
+    """In what it differs from that image."""
+
+
+def is_dicom(head: bytes) -> bool:
+    """Whether a file with these first bytes is a DICOM file."""
+    return head[128:132] == b"DICM"
+
+
+def bound(content: bytes, path: Path) -> Bound | None:
+    """What a DICOM file says that lies at this path; None where it names no signed image.
+
+    The signed image is looked for in the same folder and in the folder `images` beside it, under the same name.
+    """
+    if len(content) > LARGEST:
+        raise TrustError(f"it is larger than {LARGEST >> 20} MiB, which no made image is")
+    data = _open(content)
+    try:
+        block = data.private_block(GROUP, CREATOR)
+        digest, file = str(block[_DIGEST].value), str(block[_SIGNED].value)
+        said = json.loads(str(block[_MANIFEST].value))
+    except (KeyError, ValueError):
+        return None
+    try:
+        manifest: Manifest | None = Manifest.from_json(said)
+    except TrustError:
+        manifest = None
+    if manifest is not None and manifest.digest != digest:
+        manifest = None
+    for folder in (path.parent, path.parent.parent / "images"):
+        for ending in (".png", ".tif", ".tiff"):
+            signed = folder / f"{path.stem}{ending}"
+            if signed.is_file() and signed.stat().st_size <= LARGEST:
+                whole = signed.read_bytes()
+                if hashlib.sha256(whole).hexdigest() == file:
+                    return Bound(manifest, signed, paired(content, whole))
+    return Bound(manifest, None, [])
 
 
 def fresh_uid() -> str:

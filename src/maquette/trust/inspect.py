@@ -12,19 +12,20 @@ import stat
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import IO, Any
 
-from maquette.core.errors import DataError, TrustError
+from maquette.core.errors import DataError, TrustError, UsageError
 from maquette.core.image import Image, from_pil
 from maquette.trust import certificates as x
-from maquette.trust import chain, metadata, reading, verdict
+from maquette.trust import chain, dicom, metadata, reading, verdict
 from maquette.trust import marks as marking
 from maquette.trust.keys import Anchor
 from maquette.trust.manifest import LABEL, Manifest
 
 LARGEST_FILE = 4 << 30
 MOST_PIXELS = 1 << 26
-_HEAD = 64
+_HEAD = 132
 _CLAIMED = 200
 _PIECE = 60_000
 
@@ -66,6 +67,9 @@ def inspect_file(path: str, trust: Trust) -> dict[str, Any]:
         if form.st_size > LARGEST_FILE:
             return _report(verdict.Seen(readable=False, reason="it is larger than 4 GB"))
         try:
+            if dicom.is_dicom(stream.read(_HEAD)):
+                return _of_dicom(Path(path), stream, trust)
+            stream.seek(0)
             return inspect(stream, trust)
         except OSError as error:
             return _report(verdict.Seen(readable=False, reason=f"it cannot be read ({_reason(error)})"))
@@ -102,6 +106,32 @@ def inspect(stream: IO[bytes], trust: Trust, *, look: bool = True) -> dict[str, 
     )  # fmt: skip
     report = _report(seen, found, pixels.said, manifest, trouble)
     return {**report, **({"watermark": mark} if mark else {}), "media": media}
+
+
+def _of_dicom(path: Path, stream: IO[bytes], trust: Trust) -> dict[str, Any]:
+    """DICOM files cannot be signed: what the file says, and what the signed image that it names says of it."""
+    stream.seek(0)
+    content = stream.read(dicom.LARGEST + 1)
+    try:
+        bound = dicom.bound(content, path)
+    except (TrustError, UsageError) as error:
+        return _report(verdict.Seen(readable=False, reason=error.what))
+    if bound is None:
+        words = "DICOM files cannot be signed, and this one names no signed image: nothing is known of its origin"
+        return {**_report(verdict.Seen(readable=True, beside=words)), "media": dicom.MEDIA}
+    differs = ""
+    beside = "it says that a model made it, which anybody can write; the signed image that it names is not beside it"
+    if bound.partner is not None:
+        name = bound.partner.name
+        differs = f"{'; '.join(bound.differs)} ({name} beside it)" if bound.differs else ""
+        told = inspect_file(str(bound.partner), trust)
+        beside = (
+            f"DICOM files cannot be signed; its pixels and manifest are those of {name} beside it, which is "
+            f"{told['status']} ({told['words']}); its other elements are not covered"
+        )
+    layer: verdict.Layer = "broken" if bound.manifest is None else "present"
+    seen = verdict.Seen(readable=True, metadata=layer, beside=beside, differs=differs)
+    return {**_report(seen, said=metadata.Said(manifest=bound.manifest)), "media": dicom.MEDIA}
 
 
 def _report(

@@ -15,7 +15,7 @@ from maquette.trust.manifest import LABEL
 MEDIA = {
     ".png": "image/png", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".webp": "image/webp", ".avif": "image/avif",
     ".tif": "image/tiff", ".tiff": "image/tiff", ".gif": "image/gif", ".heic": "image/heic", ".heif": "image/heif",
-    ".mp4": "video/mp4", ".m4v": "video/x-m4v", ".mov": "video/quicktime",
+    ".mp4": "video/mp4", ".m4v": "video/x-m4v", ".mov": "video/quicktime", ".dcm": "application/dicom",
 }  # fmt: skip
 """What can be verified, by the ending of its name."""
 OFFLINE = {"verify_after_sign": True, "remote_manifest_fetch": False, "ocsp_fetch": False}

@@ -40,6 +40,10 @@ class Seen:
     watermark: Layer = "absent"
     chance: float = 1.0
     """How often an image without the watermark would look as marked."""
+    beside: str = ""
+    """Of a file that cannot be signed itself: what a signed file beside it says of it, in words."""
+    differs: str = ""
+    """In what it differs from that file, in words."""
 
 
 def breaks(code: str) -> bool:
@@ -77,8 +81,10 @@ def _status(seen: Seen, signature: Layer) -> tuple[Status, str]:
         return "unreadable", "it was signed in a newer form than this Maquette knows: update Maquette"
     if not seen.readable and (signature == "absent" or seen.trouble):
         return "unreadable", seen.reason or "it cannot be read"
+    if seen.differs:
+        return "changed", seen.differs
     if signature == "absent":
-        return "unsigned", _unsigned(seen)
+        return "unsigned", seen.beside or _unsigned(seen)
     if signature == "broken":
         return "changed", _changed(seen)
     if seen.revoked:
