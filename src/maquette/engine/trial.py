@@ -177,12 +177,13 @@ def check(real: Labelled, test: Labelled, classes: Sequence[str]) -> None:
             f"there is one label only ({only}), and telling labels apart needs two or more",
             do="put the images into one folder a label",
         )
-    for part, what in ((real, "to learn from"), (test, "held out")):
+    more = "add images of it, or join it with another label"
+    for part, what, do in ((real, "to learn from", more), (test, "held out", f"{more}, or hold more out (--held-out)")):
         for number, name in enumerate(classes):
             if (count := len(part.of(number))) < FEWEST:
                 raise DataError(
                     f"the label {name!r} has {count} image{'' if count == 1 else 's'} {what}, and fewer than {FEWEST} "
-                    "say nothing", do="add images of it, join it with another label, or ingest with more --held-out",
+                    "say nothing", do=do,
                 )  # fmt: skip
 
 
