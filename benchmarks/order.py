@@ -27,6 +27,7 @@ from torch import nn
 from maquette.core.settings import parse_seconds
 from maquette.data.dataset import Dataset
 from maquette.engine.judging import Drawn, draw_many
+from maquette.engine.load import arrays, fill, load
 from maquette.engine.start import Wish, start
 from maquette.engine.table import condition_table
 from maquette.engine.train import train
@@ -44,23 +45,28 @@ PROMISED = 0.8
 
 
 def grow(dataset, family, asked):
-    """Train once, and draw images of the averaged weights at each age."""
+    """Train once, keeping the averaged weights of each age, then draw images of them; goes on where it was ended."""
     if all((asked.to / f"{family}-{age}.npy").exists() for age in AGES):
         return
     wish = Wish(family=family, seconds=asked.time, scale=asked.scale)
     session = start(dataset, asked.to / family, wish, probes=asked.to / "probes.json")
-    kept, steps = {}, train(session.trainer, session.run, name=session.name)
-    for step in steps:
+    file = lambda age, kind: asked.to / f"{family}-{age}.{kind}"  # noqa: E731
+    for step in train(session.trainer, session.run, name=session.name):
         for age in AGES:
-            if step.progress >= age and age not in kept:  # nothing is drawn before the time is over: it would cost time
-                kept[age] = (step.images, session.trainer.model())
-    table = condition_table(session.run, session.trainer.family.spec)
-    for age, (images, model) in kept.items():
+            if step.progress >= age and not file(age, "npz").exists():  # nothing is drawn yet: that would cost time
+                np.savez(file(age, "npz"), **arrays(session.trainer.model().state_dict()))
+                file(age, "txt").write_text(str(step.images))
+    model = load(session.run)
+    table = condition_table(session.run, model.spec)
+    for age in AGES:
+        if file(age, "npy").exists():
+            continue
+        with np.load(file(age, "npz"), allow_pickle=False) as weights:
+            fill(model, weights)
         for drawn in draw_many(model, table, asked.count, 1_000_000):
             if isinstance(drawn, Drawn):
-                np.save(asked.to / f"{family}-{age}.npy", drawn.pictures)
-        (asked.to / f"{family}-{age}.txt").write_text(str(images))
-        print(f"{family} after {images:,} images: {asked.count} drawn", flush=True)
+                np.save(file(age, "npy"), drawn.pictures)
+        print(f"{family} after {file(age, 'txt').read_text()} images: {asked.count} drawn", flush=True)
 
 
 def network(channels, classes):

@@ -111,6 +111,20 @@ def test_the_cache_keeps_what_it_was_given_and_forgets_what_is_damaged(tmp_path)
     assert cache.get(key) is None
 
 
+def test_the_cache_keeps_images_as_they_are_and_none_that_would_drive_out_the_rest(tmp_path, monkeypatch):
+    cache, images = Cache(tmp_path), np.arange(4 * 2 * 2 * 3, dtype=np.uint8).reshape(4, 2, 2, 3)
+    cache.put_array({"drawn": 1}, images)
+    np.testing.assert_array_equal(cache.array({"drawn": 1}, (4, 2, 2, 3), np.uint8), images)
+    assert cache.array({"drawn": 1}, (4, 2, 2, 1), np.uint8) is None  # another form is not what was asked for
+    assert cache.array({"drawn": 1}, (4, 2, 2, 3), np.uint16) is None
+    monkeypatch.setattr("maquette.features.cache.MOST", images.nbytes - 1)
+    cache.put_array({"drawn": 2}, images)
+    assert cache.array({"drawn": 2}, images.shape, np.uint8) is None
+    (file,) = tmp_path.glob("*.npy")
+    file.write_bytes(file.read_bytes()[:-1])
+    assert cache.array({"drawn": 1}, images.shape, np.uint8) is None
+
+
 def test_the_cache_drops_what_was_used_longest_ago(tmp_path, monkeypatch):
     import os
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from maquette.core.errors import DataError, MaquetteError, ModelFileError, UsageError
-from maquette.core.event import to_line
+from maquette.core.event import Progress, to_line
 from maquette.core.image import save
 from maquette.data.dataset import Dataset
 from maquette.data.drawn import make_drawn
@@ -82,10 +82,16 @@ def test_a_run_is_judged_with_intervals_and_a_page(evaluate, shared, tmp_path):
     assert {"dataset", "features digest", "made images", "resized with"} <= set(kept["basis"])
 
 
-def test_the_same_again_gives_the_same_and_looks_at_the_dataset_once(evaluate):
+def test_the_same_again_gives_the_same_and_is_drawn_and_looked_at_once(evaluate, monkeypatch):
+    def units(events):
+        return {event.unit for event in events if isinstance(event, Progress)}
+
     first, second = evaluate("run", count=220), evaluate("run", count=220)
     assert first[-1].facts["metrics"] == second[-1].facts["metrics"]
-    assert not any("training images" in getattr(event, "unit", "") for event in second)
+    assert "images drawn" in units(first) and not units(second)
+    assert units(evaluate("run", count=220, seed=7)) == {"images drawn", "made images"}  # other images
+    monkeypatch.setattr("maquette.engine.judging.programs", lambda: "another program")
+    assert units(evaluate("run", count=220)) == {"images drawn"}  # it must draw by itself what may have changed
 
 
 def test_held_out_images_are_very_good_and_no_copies(evaluate, real, shared):

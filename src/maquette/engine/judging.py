@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,9 +13,14 @@ import torch
 from numpy.typing import NDArray
 
 from maquette.core.image import CHANNELS, dtype
+from maquette.core.settings import to_json
+from maquette.engine.distributed import programs
 from maquette.engine.sample import Rows, draw, wishes
 from maquette.families.family import Encodes, Family
+from maquette.features.cache import Cache
 from maquette.nn.pixels import from_tensor, to_tensor
+from maquette.store.digest import tensors_digest
+from maquette.store.run import Run
 
 
 def restore(model: Family, images: NDArray[Any]) -> NDArray[Any] | None:
@@ -43,6 +49,32 @@ class Drawn:
     first: int
 
 
+@dataclass(frozen=True)
+class Memory:
+    """Where drawn images are kept, under everything that decides their pixels: model, dials, seeds, what was asked for,
+    the program's own code, the libraries it computes with, and the machine."""
+
+    cache: Cache
+    model: Mapping[str, Any]
+    """What the model is: the recipe it is built by and the digest of its weights."""
+
+    @classmethod
+    def of(cls, cache: Cache, run: Run) -> Memory:
+        """For the model that was loaded from this run."""
+        return cls(cache, {"recipe": run.facts["model_recipe"], "weights": run.facts["model"]})
+
+    def key(self, model: Family, options: Any, seed: int, conditions: Rows, together: int) -> dict[str, Any] | None:
+        """For the cache; None where code that is not ours has a part in the model, for nothing says when it changed."""
+        if {type(part).__module__.partition(".")[0] for part in model.modules()} - {"maquette", "torch"}:
+            return None
+        machine = [platform.machine(), torch.backends.cpu.get_cpu_capability(), torch.get_num_threads()]
+        return {
+            "drawn": self.model, "dials": to_json(options), "seed": seed, "conditions": tensors_digest(conditions),
+            "together": together, "program": programs(), "machine": machine,
+            "device": str(next(model.parameters()).device),
+        }  # fmt: skip
+
+
 def draw_many(
     model: Family,
     table: Mapping[str, NDArray[Any]],
@@ -51,27 +83,33 @@ def draw_many(
     options: Any = None,
     given: Mapping[str, Any] | None = None,
     drawer: Callable[..., Iterator[NDArray[Any]]] = draw,
+    memory: Memory | None = None,
 ) -> Iterator[int | Drawn]:
     """Draw images of these seeds; yields how many there are so far, and all of them last.
 
     More go through the model at once than when `sample` makes them, so the last bits of a pixel may differ from its.
-    `drawer` takes the place of `draw`: workers, for example.
+    `drawer` takes the place of `draw`: workers, for example. With a memory, the same images are drawn once.
     """
-    spec = model.made(model.Options() if options is None else options)
+    options = model.Options() if options is None else options
+    spec = model.made(options)
     optional = {c.name for c in spec.conditions if c not in model.spec.conditions}
-    shape = (count, spec.height, spec.width, CHANNELS[spec.mode])
-    with tempfile.TemporaryFile(prefix="maquette-") as stream:
-        pictures = np.memmap(stream, dtype(spec.mode), "w+", shape=shape)
-    kept: dict[str, list[NDArray[Any]]] = {}
-    done = 0
+    size = spec.height, spec.width
+    asked = wishes(spec.conditions, table, given or {}, range(seed, seed + count), size, optional)
+    shape, kind = (count, *size, CHANNELS[spec.mode]), dtype(spec.mode)
     together = max(model.together, min(TOGETHER, PIXELS // (spec.height * spec.width)))
-    while done < count:
-        stretch = range(seed + done, seed + min(count, done + 1024))
-        rows = wishes(spec.conditions, table, given or {}, stretch, (spec.height, spec.width), optional)
-        for name, values in rows.items():
-            kept.setdefault(name, []).append(values)
-        for batch in drawer(model, stretch, rows, options, micro=together):
-            pictures[done : done + len(batch)] = batch
-            done += len(batch)
-            yield done
-    yield Drawn(pictures, {name: np.concatenate(values) for name, values in kept.items()}, seed)
+    key = None if memory is None else memory.key(model, options, seed, asked, together)
+    if memory is not None and key is not None:
+        known = memory.cache.array(key, shape, kind)
+        if known is not None:
+            yield Drawn(known, asked, seed)
+            return
+    with tempfile.TemporaryFile(prefix="maquette-") as stream:
+        pictures = np.memmap(stream, kind, "w+", shape=shape)
+    done = 0
+    for batch in drawer(model, range(seed, seed + count), asked, options, micro=together):
+        pictures[done : done + len(batch)] = batch
+        done += len(batch)
+        yield done
+    if memory is not None and key is not None and drawer is draw:  # workers may be other machines
+        memory.cache.put_array(key, pictures)
+    yield Drawn(pictures, asked, seed)

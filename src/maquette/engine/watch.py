@@ -33,6 +33,7 @@ from maquette.features.space import Rows, Space
 from maquette.features.views import view
 from maquette.judge.evidence import VIEWS, Changed, Chosen, pick
 from maquette.judge.interval import Estimate, jackknife
+from maquette.judge.metric import Part
 from maquette.judge.metrics.fidelity import kernel_distances
 from maquette.judge.metrics.variety import usual_distance, vendi
 from maquette.store.run import Run
@@ -84,10 +85,10 @@ class Watch:
         rows, some = self._extract(Chosen(dataset, learned)), Chosen(dataset, learned[:VIEWED])
         changes = [self._extract(Changed(some, partial(view, which=k))) - rows[: len(some)] for k in range(VIEWS)]
         self.space = Space.fit(rows, changes=np.concatenate(changes))
-        self.real: Rows = self.space(self._extract(Chosen(dataset, by)))
-        some = self.real[np.linspace(0, len(self.real) - 1, min(COUNT, len(self.real))).astype(int)]
-        self._reach = usual_distance(some) / 2
-        self._variety = vendi(some, self._reach) / len(some)
+        self.real = Part(self.space(self._extract(Chosen(dataset, by))))
+        few = self.real.some(COUNT).rows
+        self._reach = usual_distance(few) / 2
+        self._variety = vendi(few, self._reach) / len(few)
         self.points = [_point(record) for record in _read(run.path / FILE)]
         self.lost = False
         """Whether the last judgement found that the images have lost their variety."""
@@ -117,7 +118,7 @@ class Watch:
     def judge(self, model: Family, images: int) -> tuple[Point, list[str]]:
         """Judge the model as it is after so many images; what the person should know comes with it."""
         rows = self._draw(model, COUNT)
-        whole, without = kernel_distances(self.real, rows)
+        whole, without = kernel_distances(self.real, Part(rows))
         estimate = jackknife(whole, without)
         point = Point(images, estimate.value, estimate.low, estimate.high, estimate.error, self._varied(rows))
         warned = self._warnings(point)
@@ -168,7 +169,9 @@ class Watch:
         count = CHOICE if not self.pace else int(min(CHOICE, seconds / self.pace / len(candidates)))
         if count < FEWEST:
             return first, {}
-        values = {name: kernel_distances(self.real, self._draw(model, count)) for name, model in candidates.items()}
+        values = {
+            name: kernel_distances(self.real, Part(self._draw(model, count))) for name, model in candidates.items()
+        }
         best = first
         for name in list(candidates)[1:]:
             gain = jackknife(values[best][0] - values[name][0], np.asarray(values[best][1] - values[name][1]))

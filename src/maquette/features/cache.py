@@ -1,20 +1,24 @@
-"""Rows of features kept on the disk under what they depend on, so that the same images are looked at once."""
+"""Rows of features, and images that were drawn, kept on the disk under what they depend on: each is made once."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
-from maquette.core.files import make_folder, write_bytes
+from maquette.core.files import atomic_file, make_folder, write_bytes
 from maquette.features.extractor import Features
 from maquette.store.digest import json_digest
 
 LIMIT = 2 << 30
 """Bytes that the cache may take; what was used longest ago goes first."""
+MOST = LIMIT // 8
+"""Bytes of one array that `put_array` keeps, at most: more would drive out what else is kept."""
 
 
 class Cache:
@@ -41,6 +45,25 @@ class Cache:
         write_bytes(self._path(key), stream.getvalue())
         self._trim()
 
+    def array(self, key: Mapping[str, Any], shape: tuple[int, ...], kind: DTypeLike) -> NDArray[Any] | None:
+        """The array of this form and kind kept under this key, read from the disk as it is looked at."""
+        path = self._path(key)
+        try:
+            found = np.load(path, mmap_mode="c", allow_pickle=False)
+            path.touch()
+        except (OSError, ValueError, EOFError):
+            return None
+        return found if found.shape == shape and found.dtype == kind else None
+
+    def put_array(self, key: Mapping[str, Any], array: NDArray[Any]) -> None:
+        """Keep an array of any kind, such as drawn images, unless it is too large; and make room for it."""
+        if array.nbytes > MOST:
+            return
+        make_folder(self.folder)
+        with atomic_file(self._path(key)) as stream:
+            np.lib.format.write_array(stream, array, allow_pickle=False)
+        self._trim()
+
     def _path(self, key: Mapping[str, Any]) -> Path:
         return self.folder / f"{json_digest(dict(key))}.npy"
 
@@ -50,4 +73,5 @@ class Cache:
         for path in files:
             total += path.stat().st_size
             if total > LIMIT:
-                path.unlink(missing_ok=True)
+                with contextlib.suppress(PermissionError):  # Windows keeps what is being looked at
+                    path.unlink(missing_ok=True)

@@ -9,7 +9,7 @@ import numpy as np
 
 from maquette.judge.interval import Estimate, jackknife
 from maquette.judge.metric import Part
-from maquette.judge.metrics.fidelity import FEWEST, KERNEL_LIMIT, distances, kernel_distances
+from maquette.judge.metrics.fidelity import FEWEST, distances, kernel_distances
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,7 @@ def contest(real: Part, made: Mapping[str, Part]) -> tuple[str, list[Standing]]:
     if measure == "distance":
         values = {name: distances(real.rows, part.rows) for name, part in made.items()}
     else:
-        few = real.some(KERNEL_LIMIT)
-        values = {name: kernel_distances(few.rows, part.some(KERNEL_LIMIT).rows) for name, part in made.items()}
+        values = {name: kernel_distances(real, part) for name, part in made.items()}
     estimates = {name: jackknife(whole, without, bias=bias) for name, (whole, without) in values.items()}
     order = sorted(estimates, key=lambda name: estimates[name].value)
     best_whole, best_without = values[order[0]]

@@ -18,6 +18,7 @@ from maquette.features.extractor import Extract, Extractor, Features, Pictures, 
 from maquette.features.space import Space
 from maquette.features.views import VERSION as VIEW_VERSION
 from maquette.features.views import view
+from maquette.judge.looks import VERSION as LOOKS_VERSION
 from maquette.judge.looks import looks
 from maquette.judge.metric import Part
 from maquette.store.digest import bytes_digest
@@ -154,14 +155,37 @@ def look(
 
 
 def part(
-    space: Space, rows: Features, pictures: Pictures | None, conditions: Mapping[str, NDArray[Any]] | None = None
+    space: Space,
+    rows: Features,
+    pictures: Pictures | None,
+    conditions: Mapping[str, NDArray[Any]] | None = None,
+    cache: Cache | None = None,
+    key: Mapping[str, Any] | None = None,
 ) -> Part:
     """Images as measures see them. The pixels of at most 5,000 are looked at; the others' looks are not needed."""
     seen: dict[str, NDArray[np.float64]] = {}
     if pictures is not None and len(pictures):
-        blocks = [looks(pictures[start : start + 256]) for start in range(0, min(LOOKS, len(pictures)), 256)]
-        seen = {name: np.concatenate([block[name] for block in blocks])[:LOOKS] for name in blocks[0]}
+        seen = _looked(pictures, cache if key is not None else None, dict(key or {}))
     return Part(space(rows), seen, dict(conditions or {}))
+
+
+def _looked(pictures: Pictures, cache: Cache | None, key: Mapping[str, Any]) -> dict[str, NDArray[np.float64]]:
+    """The looks of the first pictures, from the cache if they are there: a column for each number."""
+    count, full_key = min(LOOKS, len(pictures)), {"looks": LOOKS_VERSION, **key}
+    names = {name: tuple(values.shape[1:]) for name, values in looks(pictures[0:1]).items()}
+    widths = [shape[0] if shape else 1 for shape in names.values()]
+    table = cache.array(full_key, (count, sum(widths)), np.float64) if cache is not None else None
+    if table is None:
+        blocks = [looks(pictures[start : min(start + 256, count)]) for start in range(0, count, 256)]
+        columns = [np.concatenate([block[name] for block in blocks]).reshape(count, -1) for name in names]
+        table = np.concatenate(columns, axis=1)
+        if cache is not None:
+            cache.put_array(full_key, table)
+    parts = np.split(table, np.cumsum(widths)[:-1], axis=1)
+    return {
+        name: np.ascontiguousarray(column).reshape(count, *shape)
+        for (name, shape), column in zip(names.items(), parts, strict=True)
+    }
 
 
 def refer(
@@ -205,10 +229,14 @@ def refer(
                     changes.append(step - train_rows[some])
         fitted = train_rows[pick(np.arange(len(train_rows)), FIT, seed=2)]
         space = Space.fit(fitted, changes=np.concatenate(changes))
-    reference = Reference(
-        dataset, extractor, space, part(space, train_rows, Chosen(dataset, train), dataset.conditions(train)), train,
-        None if held_rows is None else part(space, held_rows, Chosen(dataset, held), dataset.conditions(held)), held,
-    )  # fmt: skip
+
+    def placed(rows: Features | None, indices: NDArray[np.int64]) -> Part | None:
+        chosen = Chosen(dataset, indices)
+        return None if rows is None else part(space, rows, chosen, dataset.conditions(indices), cache, chosen.key())
+
+    learned = placed(train_rows, train)
+    assert learned is not None
+    reference = Reference(dataset, extractor, space, learned, train, placed(held_rows, held), held)
     # Anchors are changed real images; held-out ones if there are enough of them, so that nothing matches by itself.
     source = pick(held if len(held) >= min(anchors, len(train)) // 4 else train, anchors, seed=3)
     for name, change in ANCHOR_CHANGES.items() if anchors else ():
@@ -218,7 +246,7 @@ def refer(
             if isinstance(step, Looking):
                 yield step
             else:
-                reference.anchors[name] = part(space, step, pictures, dataset.conditions(source))
+                reference.anchors[name] = part(space, step, pictures, dataset.conditions(source), cache, key)
     if reference.held is not None:
         reference.anchors = {"held-out": reference.held.some(10_000), **reference.anchors}
     yield reference

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -66,11 +66,13 @@ def judge(reference: Reference, made: Part, names: tuple[str, ...] = ()) -> Iter
     sides = Sides(reference.train, made, reference.held, specs, whole=whole)
     anchors = reference.anchors
     alike = max(FEWEST_ALIKE, min([len(made), *(len(part) for part in anchors.values())]))
-    few = Sides(reference.train, made.some(alike), reference.held, specs, whole=whole)
-    beside, few_beside = (
-        {name: Sides(reference.train, part.some(most), reference.held, specs, True) for name, part in anchors.items()}
-        for most in (MOST_ANCHORS, alike)
-    )
+    beside = {
+        name: Sides(reference.train, part.some(MOST_ANCHORS), reference.held, specs, True)
+        for name, part in anchors.items()
+    }
+    few, few_beside = (
+        _some(sides, alike), {name: _some(anchor, alike) for name, anchor in beside.items()}
+    )  # fmt: skip
     measures: dict[str, Measure] = {}
     unmeasured: dict[str, str] = {}
     for name, metric in all_metrics().items():
@@ -87,6 +89,11 @@ def judge(reference: Reference, made: Part, names: tuple[str, ...] = ()) -> Iter
         known = {anchor: value for anchor, value in values.items() if value is not None}
         measures[name] = Measure(name, metric.title, metric.says, metric.better, estimate, known)
     yield Judgement(measures, unmeasured, by_label(reference.train, made, specs))
+
+
+def _some(sides: Sides, count: int) -> Sides:
+    """With at most so many made images; the same sides, with all that is known of them, where there are no more."""
+    return sides if len(sides.made) <= count else replace(sides, made=sides.made.some(count), memo={})
 
 
 def _value(metric: Metric, sides: Sides) -> float | None:

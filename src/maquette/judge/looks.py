@@ -12,6 +12,7 @@ from maquette.core.image import depth, mode_of
 
 Values = NDArray[np.float64]
 LOOKS = ("brightness", "contrast", "saturation", "sharpness", "slope", "checkerboard", "colours")
+VERSION = "looks 1"
 _FAINT = 1e-7
 
 

@@ -14,7 +14,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +26,7 @@ from maquette.judge.interval import Estimate
 
 Better = Literal["lower", "higher", "like real"]
 Rows = NDArray[np.float64]
+T = TypeVar("T")
 
 
 class Unmeasured(MaquetteError):
@@ -42,6 +43,15 @@ class Part:
     rows: Rows
     looks: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     conditions: Mapping[str, NDArray[Any]] = field(default_factory=dict)
+    memo: dict[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """What measures need of these images alone, worked out once."""
+
+    def once(self, name: str, work: Callable[[], T]) -> T:
+        """What `work` gives, worked out the first time that it is asked for by this name."""
+        if name not in self.memo:
+            self.memo[name] = work()
+        found: T = self.memo[name]
+        return found
 
     def __len__(self) -> int:
         return len(self.rows)

@@ -11,7 +11,18 @@ from typing import TYPE_CHECKING, Any
 from maquette.core.errors import UsageError
 from maquette.core.event import Event, Made, Result, Table, Warning
 from maquette.core.settings import argument, parse_count, setting
-from maquette.operations.evaluate import Evaluate, MadeImages, bounds, dataset_of, draw, maker, read, run_of, tell
+from maquette.operations.evaluate import (
+    Evaluate,
+    MadeImages,
+    bounds,
+    cache_of,
+    dataset_of,
+    draw,
+    maker,
+    read,
+    run_of,
+    tell,
+)
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -94,13 +105,13 @@ def compare(request: Compare, workspace: Workspace) -> Iterator[Event]:
 
 def _look(request: Compare, requests: Any, runs: Any, dataset: Dataset, workspace: Workspace) -> Iterator[Any]:
     """Events; the reference as a tuple of one, and (name, part, pictures) of every entrant."""
-    from maquette.features.cache import Cache
     from maquette.judge.evidence import Looking, look, part, refer
+    from maquette.judge.originality import digest_of
 
-    names: set[str] = set()
+    cache, names = cache_of(workspace), set[str]()
     entrants: list[tuple[str, MadeImages]] = []
     for each, run in zip(requests, runs, strict=True):
-        for step in draw(each, run, dataset) if run is not None else read(each, dataset):
+        for step in draw(each, run, dataset, cache) if run is not None else read(each, dataset):
             if isinstance(step, MadeImages):
                 short = Path(each.what).name or each.what
                 name = short if short not in names else each.what
@@ -112,7 +123,7 @@ def _look(request: Compare, requests: Any, runs: Any, dataset: Dataset, workspac
                 yield step
     began, reference = time.perf_counter(), None
     make, limits = maker(request.features), bounds(request.features, request.count)
-    for found in refer(dataset, make, Cache(workspace.home / "cache" / "features"), **{**limits, "anchors": 0}):
+    for found in refer(dataset, make, cache, **{**limits, "anchors": 0}):
         if isinstance(found, Looking):
             yield tell(found.what, found.done, found.total, began, verb="compare")
         else:
@@ -121,7 +132,8 @@ def _look(request: Compare, requests: Any, runs: Any, dataset: Dataset, workspac
     yield (reference,)
     for name, made in entrants:
         began = time.perf_counter()
-        for seen in look(reference.extractor, made.pictures, f"images of {name}"):
+        pixels = {"pixels": digest_of(made.pictures)}
+        for seen in look(reference.extractor, made.pictures, f"images of {name}", cache, pixels):
             if isinstance(seen, Looking):
                 yield tell(seen.what, seen.done, seen.total, began, verb="compare")
             else:

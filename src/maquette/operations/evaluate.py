@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from maquette.data.dataset import Dataset
     from maquette.families.family import Family
+    from maquette.features.cache import Cache
     from maquette.features.extractor import Pictures
     from maquette.judge.evidence import Reference
     from maquette.judge.report import Found
@@ -83,20 +84,21 @@ def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
     dataset = dataset_of(request, workspace, run)
     made: MadeImages | None = None
     found: Found | None = None
+    cache = cache_of(workspace)
     with contextlib.ExitStack() as stack:
         judges = None
         if workers.many:
             from maquette.operations._judging import Judges
 
             judges = stack.enter_context(Judges(workers, run, request.features, request.device))
-        drawing = draw(request, run, dataset, judges) if run is not None else read(request, dataset)
+        drawing = draw(request, run, dataset, cache, judges) if run is not None else read(request, dataset)
         for step in drawing:
             if isinstance(step, MadeImages):
                 made = step
             else:
                 yield step
         assert made is not None
-        for event in judged(request.features, workspace, dataset, made, copies=request.copies, judges=judges):
+        for event in judged(request.features, cache, dataset, made, copies=request.copies, judges=judges):
             if isinstance(event, Event):
                 yield event
             else:
@@ -163,11 +165,20 @@ def dataset_of(request: Evaluate, workspace: Workspace, run: Run | None) -> Data
     return Dataset.open(Path(path))
 
 
-def draw(request: Evaluate, run: Run, dataset: Dataset, judges: Judges | None = None) -> Iterator[Event | MadeImages]:
+def cache_of(workspace: Workspace) -> Cache:
+    """Where it is remembered what was drawn, looked at and compared."""
+    from maquette.features.cache import Cache
+
+    return Cache(workspace.home / "cache" / "features")
+
+
+def draw(
+    request: Evaluate, run: Run, dataset: Dataset, cache: Cache, judges: Judges | None = None
+) -> Iterator[Event | MadeImages]:
     """Images of the run, as many as were asked for."""
     from maquette.core.noise import SEED_LIMIT
     from maquette.core.settings import from_json
-    from maquette.engine.judging import Drawn, draw_many
+    from maquette.engine.judging import Drawn, Memory, draw_many
     from maquette.engine.load import load
     from maquette.engine.sample import draw as drawing
     from maquette.engine.table import condition_table
@@ -187,7 +198,8 @@ def draw(request: Evaluate, run: Run, dataset: Dataset, judges: Judges | None = 
         yield Warning(text="the run learned from another dataset than the one it is compared with")
     began = time.perf_counter()
     table, drawer = condition_table(run, model.spec), drawing if judges is None else judges.draw
-    for step in draw_many(model, table, request.count, request.seed, options, drawer=drawer):
+    memory = Memory.of(cache, run)
+    for step in draw_many(model, table, request.count, request.seed, options, drawer=drawer, memory=memory):
         if isinstance(step, Drawn):
             conditions = {
                 c.name: step.conditions[c.name] for c in model.spec.conditions if c in dataset.spec.conditions
@@ -276,16 +288,9 @@ def _asked(folder: Path, names: list[str], dataset: Dataset) -> dict[str, NDArra
 
 
 def judged(
-    features: str,
-    workspace: Workspace,
-    dataset: Dataset,
-    made: MadeImages,
-    *,
-    copies: bool,
-    judges: Judges | None = None,
+    features: str, cache: Cache, dataset: Dataset, made: MadeImages, *, copies: bool, judges: Judges | None = None
 ) -> Iterator[Event | Found]:
     """Look at everything, measure, and yield what was found last."""
-    from maquette.features.cache import Cache
     from maquette.features.extractor import extract
     from maquette.judge.evidence import Looking, look, part, refer
     from maquette.judge.judgement import Judgement, grade, judge
@@ -294,7 +299,6 @@ def judged(
     from maquette.judge.restoration import restoration
 
     make = maker(features)
-    cache = Cache(workspace.home / "cache" / "features")
     reference: Reference | None = None
     began = time.perf_counter()
     what = ""
@@ -313,7 +317,7 @@ def judged(
         if isinstance(seen, Looking):
             yield tell(seen.what, seen.done, seen.total, began)
         else:
-            mine = part(reference.space, seen, made.pictures, made.conditions)
+            mine = part(reference.space, seen, made.pictures, made.conditions, cache, pixels)
     assert mine is not None
     judgement = None
     for taken in judge(reference, mine):

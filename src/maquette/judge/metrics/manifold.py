@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from maquette.features.neighbours import nearest, squared_distances
 from maquette.judge.interval import GROUPS, Estimate, groups_of, jackknife
-from maquette.judge.metric import Rows, Sides, metric
+from maquette.judge.metric import Part, Rows, Sides, metric
 
 NEIGHBOURS = 5
 LIMIT = 5_000
@@ -37,29 +37,39 @@ def manifold(sides: Sides) -> Manifold:
     """Worked out once for all four measures."""
     if "manifold" not in sides.memo:
         sides.need(4 * NEIGHBOURS)
-        real, made = sides.real.some(LIMIT).rows, sides.made.some(LIMIT).rows
-        sides.memo["manifold"] = _manifold(real, made)
+        sides.memo["manifold"] = _manifold(sides.real, sides.made)
     found: Manifold = sides.memo["manifold"]
     return found
 
 
-def _manifold(real: Rows, made: Rows) -> Manifold:
-    one, two = groups_of(len(real), 1), groups_of(len(made), 2)
-    of_real = nearest(real, real, NEIGHBOURS, not_itself=True)[0][:, -1] ** 2
-    of_made = nearest(made, made, NEIGHBOURS, not_itself=True)[0][:, -1] ** 2
-    in_real, in_made, reached = (
-        np.zeros((len(made), GROUPS)),
-        np.zeros((len(real), GROUPS)),
-        np.zeros((len(real), GROUPS)),
+def _reach(part: Part) -> Rows:
+    """The radius of each image's ball, squared; of the real images it is needed beside every anchor."""
+
+    def reach() -> Rows:
+        rows = part.some(LIMIT).rows
+        return np.asarray(nearest(rows, rows, NEIGHBOURS, not_itself=True)[0][:, -1] ** 2)
+
+    return part.once("reach", reach)
+
+
+def _manifold(of_real: Part, of_made: Part) -> Manifold:
+    real, made, real_reach, made_reach = (
+        of_real.some(LIMIT).rows,
+        of_made.some(LIMIT).rows,
+        _reach(of_real),
+        _reach(of_made),
     )
-    by_real, by_made = np.eye(GROUPS)[one], np.eye(GROUPS)[two]
+    one, two = groups_of(len(real), 1), groups_of(len(made), 2)
+    counts = [np.zeros((len(part), GROUPS)) for part in (made, real, real)]
+    in_real, in_made, reached = counts
+    by_real, by_made = (np.eye(GROUPS, dtype=np.float32)[groups] for groups in (one, two))  # counts stay exact
     for start in range(0, len(made), 1024):
         stop = start + 1024
         apart = squared_distances(made[start:stop], real)  # made x real
-        in_ball = (apart <= of_real[None, :]).astype(np.float64)
+        in_ball = (apart <= real_reach[None, :]).astype(np.float32)
         in_real[start:stop] = in_ball @ by_real
         reached += in_ball.T @ by_made[start:stop]
-        in_made += (apart <= of_made[start:stop, None]).astype(np.float64).T @ by_made[start:stop]
+        in_made += (apart <= made_reach[start:stop, None]).astype(np.float32).T @ by_made[start:stop]
     return Manifold(one, two, in_real, in_made, reached)
 
 
