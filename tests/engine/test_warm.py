@@ -56,6 +56,21 @@ def test_more_images_than_one_pass_holds_and_mixes(warm, run):
     assert len(warm.ask(ready, [3], {}, options, steps=seen.append).result(30)) == 1
 
 
+def test_one_image_does_not_wait_for_hundreds_and_twins_both_are_made(warm, run):
+    ready = warm.open(run.path)
+    options = ready.options({})
+    hold, begun, real = threading.Event(), threading.Event(), warm._make
+    warm._make = lambda batch: (begun.set(), hold.wait(20), real(batch))[2]
+    many = warm.ask(ready, range(10 * ready.model.together), {}, options)
+    assert begun.wait(20)
+    passes = []
+    few = [warm.ask(ready, [7], {}, options) for _ in range(2)]
+    few[1].add_done_callback(lambda _: passes.append(warm.passes))
+    hold.set()
+    assert np.array_equal(*(pictures(one)[0] for one in few)) and len(pictures(many)) == 10 * ready.model.together
+    assert passes[0] <= 3
+
+
 def test_labels_count_and_impossible_wishes_are_refused_before_they_wait(warm, run):
     ready = warm.open(run.path)
     options = ready.options({"temperature": 0})

@@ -87,7 +87,7 @@ class Ready:
         return wishes(flat, self.table, given, seeds, (form.height, form.width), optional)
 
 
-@dataclass
+@dataclass(eq=False)
 class _Wish:
     ready: Ready
     seeds: list[int | Mix]
@@ -207,6 +207,11 @@ class Warm:
                 for wish in [wish for wish in self._wishes if not wish.left]:
                     self._wishes.remove(wish)
                     _answer(wish)
+                # Whoever wants more than one pass lets others go first now, so that one image never waits for hundreds.
+                for wish, _ in batch:
+                    if wish in self._wishes:
+                        self._wishes.remove(wish)
+                        self._wishes.append(wish)
 
     def _gathered(self) -> list[tuple[_Wish, int]]:
         """Wishes for one pass, each with how many of its images: the oldest, and those that go with it."""

@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,14 +33,36 @@ def refine(image: Any, recipe: Any, context: Context | None = None) -> NDArray[A
     return result[..., 0] if flat and result.shape[2] == 1 else result
 
 
-def run(recipe: Recipe, image: Image, context: Context) -> Image:
-    """A recipe that is written out in full, on one image."""
+@dataclass(frozen=True)
+class Halfway:
+    """One image after the first steps of a recipe, and what further steps need to know of those."""
+
+    image: Image
+    uses: Counter[str]
+    found: Mapping[str, masks.Weights]
+
+
+class Memory(Protocol):
+    """What keeps images halfway, for whoever runs nearly the same recipe on the same image again and again."""
+
+    def recall(self, steps: str) -> Halfway | None:
+        """The image after these steps, if it is kept."""
+
+    def keep(self, steps: str, halfway: Halfway) -> None:
+        """Keep it, or not."""
+
+
+def run(recipe: Recipe, image: Image, context: Context, memory: Memory | None = None) -> Image:
+    """A recipe that is written out in full, on one image.
+
+    A `memory` belongs to this very image and context; the result is the same with it as without.
+    """
     if recipe.seed is not None:
         context = dataclasses.replace(context, seed=(context.seed + recipe.seed) % 2**63)
     work = _Work(context)
     if not recipe.precise or image.dtype == np.float32:
-        return work.items(recipe.items, image)
-    result = work.items(recipe.items, pixels.to_float(image))
+        return work.remembered(recipe, image, memory)
+    result = work.remembered(recipe, pixels.to_float(image), memory)
     if image.dtype == np.uint8:
         return pixels.dither(result, context.seed)
     return pixels.to_depth(result, image.dtype)
@@ -52,6 +75,24 @@ class _Work:
         self.context = context
         self.uses: Counter[str] = Counter()
         self.found: dict[str, masks.Weights] = {}
+
+    def remembered(self, recipe: Recipe, image: Image, memory: Memory | None) -> Image:
+        """All steps, from the last that is kept on."""
+        if memory is None:
+            return self.items(recipe.items, image)
+        # Text for each beginning of the recipe; the context's seed has the recipe's in it.
+        words = [f"{recipe.precise} {self.context.seed} {recipe.items[:count]!r}" for count in range(len(recipe.items))]
+        done = 0
+        for count in range(len(recipe.items) - 1, 0, -1):
+            halfway = memory.recall(words[count])
+            if halfway is not None:
+                done, image, self.uses, self.found = count, halfway.image, halfway.uses.copy(), dict(halfway.found)
+                break
+        for count, item in enumerate(recipe.items[done:], done):
+            if count > done:
+                memory.keep(words[count], Halfway(image, self.uses.copy(), dict(self.found)))
+            image = self.item(item, image)
+        return image
 
     def items(self, items: Sequence[Item], image: Image) -> Image:
         for item in items:

@@ -174,6 +174,31 @@ def test_previews_show_recipes_at_the_size_of_the_screen(warm):
         assert preview(**body).status in (400, 409), body
 
 
+def test_previews_begin_where_the_recipe_is_the_same_and_see_that_a_mask_was_painted_anew(workspace):
+    def mask(side):
+        half = np.zeros((16, 16), np.uint8)
+        half[:, :8] = 255 * (side == "left")
+        half[:, 8:] = 255 * (side == "right")
+        stream = io.BytesIO()
+        Pillow.fromarray(half).save(stream, "PNG")
+        return stream.getvalue()
+
+    with opened(workspace) as client:
+
+        def preview(stops, side):
+            client("DELETE", "/api/uploads/m")
+            assert client("POST", "/api/uploads?into=m&name=mask.png", raw=mask(side)).status == 201
+            recipe = f'on "upload:m/mask.png": invert, exposure stops={stops}'
+            answer = client("POST", "/api/preview", {"image": "upload:b/one.png", "recipe": recipe, "width": 16})
+            assert answer.status == 200, answer.content
+            return pixels(answer.content).astype(int)
+
+        left, brighter, right = preview(0, "left"), preview(1, "left"), preview(0, "right")
+        assert np.array_equal(left, preview(0, "left")) and np.array_equal(right, preview(0, "right"))
+        assert (brighter >= left).all() and brighter.mean() > left.mean()
+        assert np.array_equal(left[:, :8], 255 - right[:, :8]) and np.array_equal(left[:, 8:], 255 - right[:, 8:])
+
+
 def test_a_model_that_goes_while_it_is_used_is_said_to_be_gone(workspace):
     with opened(workspace) as client:
         assert client.post("/v1/images/generations", {"prompt": ""})["data"]

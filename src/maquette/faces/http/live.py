@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
+import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 from types import SimpleNamespace
@@ -235,6 +235,7 @@ PREVIEWING = Previews()
 def preview(studio: Studio, call: Call) -> Any:
     """The image is made smaller first; an empty recipe shows it as it is."""
     from maquette.refining.op import Context
+    from maquette.refining.recipe import to_json
     from maquette.refining.run import run
 
     began = time.perf_counter()
@@ -250,19 +251,33 @@ def preview(studio: Studio, call: Call) -> Any:
     with PREVIEWING.turn():
         image, whole = studio.looks.small(path, width or 1024)
         if ready is not None:
-            shape = image.shape[:2]
-            context = Context(
-                seed=seed or 0,
-                read=lambda name: _beside(studio, Path(name), shape),
-                hand=functools.partial(_hand, studio),
-            )
-            image = run(ready, image, context)
+            shape, halves = image.shape[:2], studio.looks.halves(path, width or 1024)
+            halves.files |= {Path(word) for word in _words(to_json(ready)) if os.path.isabs(word)}
+
+            def beside(name: str) -> Any:
+                halves.files.add(Path(name))
+                return _beside(studio, Path(name), shape)
+
+            def hand(name: str) -> Any:
+                halves.models = True
+                return _hand(studio, name)
+
+            image = run(ready, image, Context(seed=seed or 0, read=beside, hand=hand), halves)
         content, media = quick(scaled(image, None), kind)
     headers = {
         "x-seconds": f"{time.perf_counter() - began:.4f}", "x-width": str(image.shape[1]),
         "x-height": str(image.shape[0]), "x-scale": f"{min(1.0, (width or 1024) / whole):.4f}",
     }  # fmt: skip
     return Response(content, media_type=media, headers=headers)
+
+
+def _words(value: Any) -> Iterator[str]:
+    """All text in a JSON value: what may be the name of a file."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, (dict, list)):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from _words(part)
 
 
 def _beside(studio: Studio, path: Path, shape: tuple[int, ...]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maquette.data.decode import Decoder
+    from maquette.refining.run import Halfway
 
 WORKERS = 2
 WIDEST = 2048
@@ -32,19 +33,69 @@ class Store:
 
     def get(self, key: Any, make: Callable[[], Any], size: Callable[[Any], int]) -> Any:
         """What is kept under the key, or what is made now."""
-        with self._lock:
-            if key in self._kept:
-                self._kept.move_to_end(key)
-                return self._kept[key][0]
+        kept = self.find(key)
+        if kept is not None:
+            return kept
         made = make()
+        self.put(key, made, size(made))
+        return made
+
+    def find(self, key: Any) -> Any:
+        """What is kept under the key, or None."""
         with self._lock:
-            if key not in self._kept and size(made) <= self._most // 4:
-                self._kept[key] = (made, size(made))
-                self._size += size(made)
+            if key not in self._kept:
+                return None
+            self._kept.move_to_end(key)
+            return self._kept[key][0]
+
+    def put(self, key: Any, made: Any, size: int) -> None:
+        """Keep something; what was not asked for the longest goes."""
+        with self._lock:
+            self._size -= self._kept.pop(key, (None, 0))[1]
+            if size <= self._most // 4:
+                self._kept[key] = (made, size)
+                self._size += size
             while self._size > self._most:
                 _, (_, gone) = self._kept.popitem(last=False)
                 self._size -= gone
-        return made
+
+
+class Halves:
+    """Pictures halfway through recipes, so that a slider costs the steps from its own on alone.
+
+    One belongs to one picture as it is shown. What was made by a trained model is not kept, since it may be trained on;
+    what was made with the help of other files is, as long as those stay as they were.
+    """
+
+    def __init__(self, store: Store, picture: Hashable) -> None:
+        self._store, self._picture = store, picture
+        self.files: set[Path] = set()
+        """The files that were read until now."""
+        self.models = False
+        """Whether a model was asked for."""
+
+    def recall(self, steps: str) -> Halfway | None:
+        """The picture after these steps, if it is kept and nothing that it was made with has changed."""
+        kept = self._store.find((self._picture, steps))
+        try:
+            if kept is None or any(_key(path) != stamp for path, stamp in kept[1].items()):
+                return None
+        except OSError:
+            return None
+        self.files |= set(kept[1])
+        found: Halfway = kept[0]
+        return found
+
+    def keep(self, steps: str, halfway: Halfway) -> None:
+        """Keep it, unless a model had its hands in it."""
+        if self.models:
+            return
+        try:
+            stamps = {path: _key(path) for path in self.files}
+        except OSError:  # one went while it was looked at
+            return
+        size = halfway.image.nbytes + sum(weights.nbytes for weights in halfway.found.values())
+        self._store.put((self._picture, steps), (halfway, stamps), int(size))
 
 
 class Looks:
@@ -53,7 +104,7 @@ class Looks:
     def __init__(self) -> None:
         self._decoder: Decoder | None = None
         self._lock, self._two = threading.Lock(), threading.Semaphore(WORKERS)
-        self._images, self._files = Store(), Store(KEPT // 2)
+        self._images, self._files, self._halves = Store(), Store(KEPT // 2), Store()
 
     def image(self, path: Path) -> NDArray[Any]:
         """The pixels of a file of any origin."""
@@ -76,6 +127,10 @@ class Looks:
             return (scaled(image, width) if width < image.shape[1] else image), int(image.shape[1])
 
         return self._images.get((_key(path), width), make, lambda made: int(made[0].nbytes))  # type: ignore[no-any-return]
+
+    def halves(self, path: Path, width: int) -> Halves:
+        """What is kept of this picture, so wide, halfway through recipes."""
+        return Halves(self._halves, (_key(path), width))
 
     def close(self) -> None:
         """End the workers."""

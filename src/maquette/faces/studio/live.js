@@ -2,26 +2,30 @@
 import { html, useEffect, useRef, useState } from "./base.js";
 import { picture } from "./server.js";
 
-/** Ask for what is wished for last; `show(bitmap, seconds)` is called with each answer. */
+const FLYING = 2; // one is on its way or being drawn while the next is made
+
+/** Ask for what is wished for last; `show(bitmap, values, seconds)` is called with each answer that is newer than the one shown. */
 export function useLive(show) {
-  const state = useRef({ wish: null, busy: false, stop: null, times: [] });
+  const state = useRef({ wish: null, flying: 0, sent: 0, shown: 0, stop: new AbortController(), times: [] });
   const shown = useRef(show);
   shown.current = show;
   const [error, fail] = useState("");
   const [rate, setRate] = useState(0);
-  useEffect(() => () => state.current.stop?.abort(), []);
+  useEffect(() => () => state.current.stop.abort(), []);
   const go = async () => {
     const mine = state.current;
-    if (mine.busy) return;
-    mine.busy = true;
+    if (mine.flying >= FLYING) return;
+    mine.flying += 1;
     while (mine.wish) {
       const wish = mine.wish;
       mine.wish = null;
-      mine.stop = new AbortController();
+      const turn = (mine.sent += 1);
       try {
-        const { blob } = await picture(wish.path, wish.values, mine.stop.signal);
+        const { blob, seconds } = await picture("/api/live", wish, mine.stop.signal);
         const bitmap = await createImageBitmap(blob);
-        shown.current(bitmap, wish.values);
+        if (turn < mine.shown) continue;
+        mine.shown = turn;
+        shown.current(bitmap, wish, seconds);
         const now = performance.now();
         mine.times = [...mine.times.filter((time) => now - time < 1000), now];
         if (mine.times.length > 2) setRate(Math.round(((mine.times.length - 1) * 1000) / (now - mine.times[0])));
@@ -34,13 +38,41 @@ export function useLive(show) {
         } else fail(problem.message);
       }
     }
-    mine.busy = false;
+    mine.flying -= 1;
   };
-  const wish = (values, path = "/api/live") => {
-    state.current.wish = { values, path };
+  const wish = (values) => {
+    state.current.wish = values;
     go();
   };
   return { wish, error, rate };
+}
+
+const AIM = 0.06; // seconds that an image may take while the hand moves
+
+/** Live images of a model that works in steps: fewer while the hand moves where all would be too slow, and all when it rests. */
+export function useHand(show, dials) {
+  const pace = useRef(0); // seconds a step
+  const rest = useRef(0);
+  const dial = dials?.find((one) => one.name === "steps" && one.kind === "integer");
+  const stepsOf = (values) => values.dials?.steps ?? dial?.default;
+  const hasty = (values) => {
+    const all = stepsOf(values);
+    const few = pace.current ? Math.max(2, Math.floor(AIM / pace.current)) : all;
+    return few < all ? { ...values, dials: { ...values.dials, steps: few } } : values;
+  };
+  const { wish, error, rate } = useLive((bitmap, values, seconds) => {
+    const taken = seconds / (stepsOf(values) ?? 1);
+    if (taken > 0) pace.current = Math.min(pace.current * 1.1 || taken, taken);
+    show(bitmap);
+  });
+  useEffect(() => () => clearTimeout(rest.current), []);
+  const follow = (values) => {
+    clearTimeout(rest.current);
+    const now = hasty(values);
+    wish(now);
+    if (now !== values) rest.current = setTimeout(() => wish(values), 180);
+  };
+  return { follow, hasty, error, rate };
 }
 
 /** A picture that is drawn on, sharp when small. */

@@ -58,11 +58,14 @@ export function Stage({ src, alt, tile, children }) {
   </div>`;
 }
 
-/** Two pictures of the same thing, left and right of a line that is dragged. */
-export function Divided({ before, after, names = ["before", "after"], place, move, busy }) {
+/** Two pictures of the same thing, left and right of a line that is dragged; `times` is how much coarser the second was made. */
+export function Divided({ before, after, names = ["before", "after"], place, move, busy, times = 1 }) {
   const frame = useRef(null);
   const natural = useNatural(after ?? before);
-  const shown = useShown(frame, natural?.width, natural?.height);
+  const ratio = useRef({ src: null, times: 1 });
+  if (natural && natural.src === (after ?? before)) ratio.current = { src: natural.src, times };
+  const whole = (side) => side && Math.round(side * ratio.current.times);
+  const shown = useShown(frame, whole(natural?.width), whole(natural?.height));
   const box = useRef(null);
   const [own, setOwn] = useState(0.5);
   const at = place ?? own;
@@ -79,7 +82,7 @@ export function Divided({ before, after, names = ["before", "after"], place, mov
     event.preventDefault();
     set(at + steps[event.key]);
   };
-  const sharp = natural?.width <= 256 ? "sharp" : "";
+  const sharp = times === 1 && natural?.width <= 256 ? "sharp" : "";
   return html`<div class="stage" ref=${frame} aria-busy=${busy}>
     ${natural?.failed && html`<p class="soft">This picture is not there any more.</p>`}
     ${shown && !natural.failed && html`<div class="divided alpha" ref=${box} style=${{ width: `${shown.width}px`, height: `${shown.height}px` }}

@@ -3,7 +3,7 @@ import { html, useEffect, useMemo, useRef, useState } from "../base.js";
 import { randomSeed } from "../asking.js";
 import { Act, Button, Field, Wrong, useAct } from "../controls.js";
 import { can, keepMix } from "../edits.js";
-import { Drawn, Tile, put, tiles, useLive } from "../live.js";
+import { Drawn, Tile, put, tiles, useHand } from "../live.js";
 import { ask } from "../server.js";
 import { useKeys } from "../shell.js";
 import { go } from "../state.js";
@@ -28,23 +28,30 @@ export function Map({ id, facts, live, asked, dials }) {
   const canvas = useRef(null);
   const plane = useRef(null);
   const [ground, lay] = useState(null);
-  const { wish, error, rate } = useLive((bitmap) => put(canvas.current, bitmap));
+  const { follow: see, hasty, error, rate } = useHand((bitmap) => put(canvas.current, bitmap), facts?.dials);
   const form = facts?.form ?? {};
   const asking = JSON.stringify(live);
   useEffect(() => {
-    wish({ ...live, ...around(seeds, spot.x, spot.y) });
-  }, [spot, seeds, asking]);
+    if (facts) see({ ...live, ...around(seeds, spot.x, spot.y) });
+  }, [spot, seeds, asking, Boolean(facts)]);
   useEffect(() => {
     const stop = new AbortController();
-    const places = Array.from({ length: DRAWN * DRAWN }, (_, k) => [((k % DRAWN) * (SIDE - 1)) / (DRAWN - 1), (Math.floor(k / DRAWN) * (SIDE - 1)) / (DRAWN - 1)]);
-    const wait = setTimeout(() => {
-      tiles({ ...live, width: Math.min(64, form.width ?? 64) }, places.map(([x, y]) => around(seeds, x, y)), stop.signal).then(lay, () => {});
-    }, 400);
+    const part = (SIDE - 1) / (DRAWN - 1);
+    // Row by row, so that images under the hand come in between.
+    const draw = async () => {
+      let drawn = [];
+      for (let y = 0; y < DRAWN; y += 1) {
+        const places = Array.from({ length: DRAWN }, (_, x) => around(seeds, x * part, y * part));
+        drawn = [...drawn, ...(await tiles({ ...hasty(live), width: Math.min(64, form.width ?? 64) }, places, stop.signal))];
+        lay(drawn);
+      }
+    };
+    const wait = setTimeout(() => facts && draw().catch(() => {}), 400);
     return () => {
       clearTimeout(wait);
       stop.abort();
     };
-  }, [seeds, asking]);
+  }, [seeds, asking, Boolean(facts)]);
   const keep = useAct(() => {
     const { seeds: some, weights } = around(seeds, spot.x, spot.y);
     return keepMix(id, some, weights, asked, dials);
@@ -100,12 +107,12 @@ export function Mix({ id, facts, live, asked, dials, pair }) {
   const [at, move] = useState(0.5);
   const [row, lay] = useState(null);
   const canvas = useRef(null);
-  const { wish, error: wrong } = useLive((bitmap) => put(canvas.current, bitmap));
+  const { follow, error: wrong } = useHand((bitmap) => put(canvas.current, bitmap), facts?.dials);
   const seeds = items.map((item) => item.seed);
   const able = seeds.length === 2 && seeds.every(Number.isFinite);
   const asking = JSON.stringify(live);
   useEffect(() => {
-    if (able) wish({ ...live, seeds, weights: [1 - at, at] });
+    if (able) follow({ ...live, seeds, weights: [1 - at, at] });
   }, [at, able, seeds.join(), asking]);
   useEffect(() => {
     if (!able) return undefined;

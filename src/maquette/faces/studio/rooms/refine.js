@@ -34,37 +34,45 @@ export function useShownUpload(source) {
   return made ?? (found.source === source ? found.url : null);
 }
 
-/** The picture as a recipe leaves it, as soon as it can be told; only the newest wish counts. */
+const AIM = 0.08; // seconds that a preview may take while a slider moves
+
+/** The picture as a recipe leaves it: only the newest wish counts. Where all of it would be late it is shown coarser first, and fine as soon as no newer wish has come. */
 function usePreview(image, steps, seed, width) {
-  const [state, set] = useState({ url: null, error: "", busy: false, seconds: null });
-  const mine = useRef({ wish: null, busy: false, url: null, alive: true });
+  const [state, set] = useState({ url: null, error: "", busy: false, seconds: null, times: 1 });
+  const mine = useRef({ wish: null, busy: false, url: null, alive: true, pace: {} });
   useEffect(() => () => {
     mine.current.alive = false;
     if (mine.current.url) URL.revokeObjectURL(mine.current.url);
   }, []);
-  const wish = image && JSON.stringify({ image, recipe: { steps }, width, seed: seed || undefined });
+  const ops = steps.map((one) => one.op ?? one.recipe ?? one.on ?? one).join();
+  const wish = image && JSON.stringify({ image, recipe: steps.length ? { steps } : "", width, seed: seed || undefined });
   useEffect(() => {
     const own = mine.current;
     if (!wish) return;
-    own.wish = wish;
+    own.wish = { values: JSON.parse(wish), ops };
     if (own.busy) return;
     (async () => {
       own.busy = true;
       set((now) => ({ ...now, busy: true }));
       while (own.wish && own.alive) {
-        const values = JSON.parse(own.wish);
+        const { values, ops: known, fine } = own.wish;
         own.wish = null;
+        const share = fine ? 1 : Math.sqrt(AIM / (own.pace[known] || AIM));
+        const coarse = share < 0.9;
+        const shown = coarse ? Math.max(192, Math.floor((values.width * share) / 32) * 32) : values.width;
         try {
-          const { blob, seconds } = await picture("/api/preview", values.recipe.steps.length ? values : { ...values, recipe: "" });
+          const { blob, seconds } = await picture("/api/preview", { ...values, width: shown });
           if (!own.alive) return;
+          own.pace[known] = seconds * (values.width / shown) ** 2;
           const url = URL.createObjectURL(blob);
           const old = own.url;
           own.url = url;
-          set({ url, error: "", busy: Boolean(own.wish), seconds });
+          if (shown < values.width) own.wish ??= { values, ops: known, fine: true };
+          set({ url, error: "", busy: Boolean(own.wish), seconds, times: values.width / shown });
           if (old) setTimeout(() => URL.revokeObjectURL(old), 2000);
         } catch (problem) {
           if (problem.status === 429 && own.alive) {
-            own.wish ??= JSON.stringify(values);
+            own.wish ??= { values, ops: known };
             await new Promise((resolve) => setTimeout(resolve, 200));
           } else set((now) => ({ ...now, error: problem.message, busy: false }));
         }
@@ -131,7 +139,7 @@ function Bench({ list, steps, set, error }) {
       <div class="strip"><span class="soft">${source.startsWith("image:") ? "a made image" : source.split("/").at(-1)}${list.length > 1 ? `, ${index + 1} of ${list.length}` : ""}</span>
         ${list.length > 1 && html`<${Button} onClick=${() => show((index + 1) % list.length)}>Next picture<//>`}
         <span class="grow"></span>
-        ${Number.isFinite(after.seconds) && html`<span class="soft">${after.busy ? "..." : `${Math.round(after.seconds * 1000)} ms`}</span>`}
+        ${Number.isFinite(after.seconds) && html`<span class="soft">${after.busy ? (after.times > 1 ? "coarse" : "...") : `${Math.round(after.seconds * 1000)} ms`}</span>`}
         <${Pick} quiet accept="image/*" take=${async (files) => go({ open: (await hand(files)).join() })}>Other pictures<//></div>
       <${Wrong} text=${after.error || before.error || error} />
       ${step
@@ -142,7 +150,7 @@ function Bench({ list, steps, set, error }) {
             }
             paint(null);
           }} />`
-        : before.url && html`<${Divided} before=${before.url} after=${after.url ?? before.url} place=${split} move=${divide} busy=${after.busy} />`}
+        : before.url && html`<${Divided} before=${before.url} after=${after.url ?? before.url} place=${split} move=${divide} busy=${after.busy} times=${after.url ? after.times : 1} />`}
     </section>
     <aside class="column" aria-label="Recipe">
       <div class="line"><h2 class="grow">Recipe</h2><${Adding} add=${(one) => { set((now) => [...now, one]); open(one.id); }} /></div>
