@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import tarfile
 import tracemalloc
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
-from maquette.core.errors import MaquetteError, RunError, UsageError
+from maquette.core.errors import DataError, MaquetteError, RunError, UsageError
 from maquette.core.event import to_line
 from maquette.core.image import load as load_image
 from maquette.data.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.probe import Choice
+from maquette.operations import _output
 from maquette.operations import operation as table
 from maquette.operations.sample import Pictures
 from maquette.store.run import Run
@@ -230,16 +235,19 @@ def test_a_device_that_is_not_there_is_said(sample, monkeypatch):
         sample(device="cuda")
 
 
-def test_memory_does_not_grow_with_the_pictures(shared, tmp_path):
+@pytest.mark.parametrize("more", [{}, {"shards": 50}], ids=["files", "tars"])
+def test_memory_does_not_grow_with_the_pictures(shared, tmp_path, more):
     peaks = []
-    for number, count in enumerate((64, 64, 1500)):
+    for number, count in enumerate((100, 100, 400)):
         tracemalloc.start()
-        for _ in table.run("sample", shared, {"run": "plain", "to": str(tmp_path / str(number)), "count": count}):
-            pass
+        wish = {"run": "plain", "to": str(tmp_path / str(number)), "count": count, "sheet": False, **more}
+        for event in table.run("sample", shared, wish):
+            if event.name == "progress" and event.done <= 64:
+                tracemalloc.reset_peak()  # beginning takes more than going on
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
-    # What grows is what is said of an image (its path, seed and record), about a kilobyte each. The pixels do not.
-    assert peaks[2] - peaks[1] < 1436 * 1200, peaks
+    # What grows is what the result names: the path and seed of each file. A record or a manifest has 700 bytes.
+    assert peaks[2] - peaks[1] < 300 * 400, peaks
 
 
 # Workers
@@ -278,3 +286,62 @@ def test_workers_that_cannot_be_are_refused(sample):
         sample(workers="0")
     with pytest.raises(UsageError, match="one process; leave out --workers"):
         sample(workers="2", release=True)
+
+
+# Tar files
+
+
+def test_tar_files_hold_the_same_images_and_can_be_ingested_and_verified(sample, shared, tmp_path):
+    sample(to="alone", count=40)
+    *_, result = sample(to="tars", count=40, shards=16)
+    tars = [tmp_path / "tars" / f"seed-{seed:08d}.tar" for seed in (0, 16, 32)]
+    assert result.facts["images"] == [str(path) for path in tars] and result.value == tars
+    assert result.facts["seeds"] == [0, 16, 32] and result.facts["count"] == 40
+    assert sorted(path.name for path in (tmp_path / "tars").iterdir()) == sorted(
+        ["sheet.png", *(path.name for path in tars), *(path.with_suffix(".jsonl").name for path in tars)]
+    )
+    with tarfile.open(tars[1]) as tar:
+        assert tar.getnames()[:4] == [
+            "seed-00000016.png",
+            "seed-00000016.json",
+            "seed-00000017.png",
+            "seed-00000017.json",
+        ]
+        content = tar.extractfile("seed-00000017.png").read()
+    with Pillow.open(io.BytesIO(content)) as inside, Pillow.open(tmp_path / "alone" / "seed-00000017.png") as alone:
+        np.testing.assert_array_equal(np.asarray(inside), np.asarray(alone))
+    lines = [json.loads(line) for line in tars[1].with_suffix(".jsonl").read_text().splitlines()]
+    said = [row for row in records(tmp_path / "alone") if row.get("seed") in range(16, 32)]
+    assert [row["conditions"] for row in lines[1:]] == [row["conditions"] for row in said]
+    assert lines[2]["file"] == "seed-00000016.tar/seed-00000017.png"
+    *_, seen = table.run("verify", shared, {"file": [str(tmp_path / "tars")]})
+    assert seen.facts["counts"] == {"intact": 41}  # and the sheet
+    request = {"source": [str(path) for path in tars], "to": str(tmp_path / "again.mq"), "size": "8", "workers": 1}
+    *_, read = table.run("ingest", shared, request)
+    assert len(read.value) == 40
+    assert [condition.name for condition in read.value.spec.conditions] == ["label"]
+
+
+def test_the_same_command_goes_on_after_the_tar_files_that_are_whole(sample, tmp_path):
+    sample(to="tars", count=40, shards=16)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "tars").iterdir()}
+    (tmp_path / "tars" / "seed-00000032.tar").unlink()  # as if it had been stopped at the last one
+    *events, result = sample(to="tars", count=40, shards=16)
+    after = {path.name: path.read_bytes() for path in (tmp_path / "tars").iterdir()}
+    assert after.keys() == before.keys() and result.facts["count"] == 40 and len(result.facts["images"]) == 3
+    assert all(after[name] == before[name] for name in before if "32" not in name)
+    assert [event.done for event in events if event.name == "progress"] == [40]
+    with pytest.raises(DataError, match=r"seed-00000000\.tar: images of another kind are there"):
+        sample(to="tars", count=40, shards=16, format="jpeg")
+    with pytest.raises(UsageError, match="leave out --shards"):
+        sample(to="tars", count=40, shards=16, release=True)
+
+
+def test_nothing_half_written_is_left_of_a_tar_file(sample, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(_output, "_put", full)
+    with pytest.raises(OSError, match="No space"):
+        sample(to="tars", count=4, shards=16)
+    assert not any((tmp_path / "tars").iterdir())

@@ -151,7 +151,7 @@ class Bench:
 
     def record(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """One line an image, beside the images."""
-        from maquette.operations.sample import write_records
+        from maquette.operations._output import write_records
 
         lines = {str(row["file"]): json.dumps(dict(row), ensure_ascii=False) for row in rows}
         write_records(self.to, lines, {"run": str(self.run.path), "model": self.model_digest})

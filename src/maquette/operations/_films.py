@@ -81,7 +81,8 @@ def make(request: Sample, filming: Filming, inputs: Inputs, seeds: range, worksp
     from maquette.core.settings import to_json
     from maquette.engine.sample import film_length, filmed, wishes
     from maquette.families.family import Continues
-    from maquette.operations.sample import SHEET, write_records
+    from maquette.operations._output import write_records
+    from maquette.operations.sample import SHEET
 
     model, options, to, press = filming.model, filming.options, filming.to, filming.press
     assert isinstance(model, Continues)

@@ -242,7 +242,7 @@ def data_facts(facts: Mapping[str, Any]) -> dict[str, str]:
     return {"dataset": str(known.get("digest", "")), "set_aside": str(known.get("set_aside", ""))}
 
 
-def record(path_name: str, piece: Piece, asked: Mapping[str, Any]) -> str:
+def record(name: str, seed: int, manifest: str, asked: Mapping[str, Any]) -> str:
     """The line of an image in the record of a folder."""
-    facts = {"file": path_name, "seed": piece.seed, "conditions": asked, "manifest": piece.manifest.digest}
+    facts = {"file": name, "seed": seed, "conditions": asked, "manifest": manifest}
     return json.dumps(facts, ensure_ascii=False)

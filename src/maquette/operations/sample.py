@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -66,6 +65,10 @@ class Sample:
     )
     maker: str = setting("", "the name that signed images carry; none when left out", form="NAME")
     device: str = setting("cpu", "where to compute", choices=("cpu", "cuda", "mps"))
+    shards: int | None = setting(
+        None, "so many images in one tar file (WebDataset), with their lines beside it; one file each when left out",
+        ge=1, le=1_000_000, form="N",
+    )  # fmt: skip
     workers: str | int | None = setting(
         None, "processes that make images, or a Ray cluster; this one alone when left out", form=FORM
     )
@@ -75,8 +78,8 @@ class Sample:
 class Pictures(Sequence["NDArray[Any]"]):
     """The images that were made, read from their files when they are asked for."""
 
-    def __init__(self, paths: Sequence[Path]) -> None:
-        self.paths = list(paths)
+    def __init__(self, paths: Sequence[str | Path]) -> None:
+        self.paths = paths
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -88,10 +91,10 @@ class Pictures(Sequence["NDArray[Any]"]):
     def __getitem__(self, index: int | slice) -> NDArray[Any] | Pictures:
         from maquette.core.image import load
 
-        return Pictures(self.paths[index]) if isinstance(index, slice) else load(self.paths[index])
+        return Pictures(self.paths[index]) if isinstance(index, slice) else load(Path(self.paths[index]))
 
     def __repr__(self) -> str:
-        where = f" in {self.paths[0].parent}" if self.paths else ""
+        where = f" in {Path(self.paths[0]).parent}" if self.paths else ""
         return f"<{len(self)} images{where}>"
 
 
@@ -108,7 +111,8 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     from maquette.engine.table import condition_table
     from maquette.operations import _films
     from maquette.operations._inputs import Inputs
-    from maquette.operations._making import Maker, elsewhere, here, record
+    from maquette.operations._making import Maker, elsewhere, here
+    from maquette.operations._output import Files, Output, Shards
     from maquette.operations._release import Gates
     from maquette.store.run import Run
 
@@ -132,6 +136,8 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     maker = Maker(request, workspace, run, model, options)
     press, shared = maker.press, maker.shared
     workers = Workers.read(request.workers)
+    if request.shards and (length > 1 or request.release or inputs.files):
+        raise UsageError("tar files are for single images of seeds alone", do="leave out --shards")
     if workers.many and (length > 1 or request.release):
         raise UsageError("films and --release are for one process", do="leave out --workers")
     if length > 1 and request.release:
@@ -147,18 +153,22 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     if request.release:
         yield Note(text="looking at the images that the model learned from")
         gate = Gates(run, workspace, to)
-    began = time.perf_counter()
-    paths: list[Path] = []
-    noted: list[dict[str, Any]] = []
+    began, kept, last, rest = time.perf_counter(), 0, seeds[0], seeds
     first: list[NDArray[Any]] = []
-    records: dict[str, str] = {}
-    used: list[int] = []
+    facts = {"run": str(run.path), "model": run.facts.get("model"), "dials": to_json(options), "given": inputs.asked}
+    output: Output
+    if request.shards is None:
+        output = Files(to, press, run, workspace)
+    else:
+        output = shards = Shards(to, request.shards, FORMATS[request.format][1], {**facts, **_finish(request)})
+        rest = shards.finished(seeds)
+        kept = output.count
     making = (
-        elsewhere(maker, inputs, seeds, table, workers, request, workspace, shown=64 if request.sheet else 0)
+        elsewhere(maker, inputs, rest, table, workers, request, workspace, shown=64 if request.sheet else 0)
         if workers.many
-        else here(maker, inputs, seeds, table, gate)
+        else here(maker, inputs, rest, table, gate)
     )
-    with contextlib.closing(making):
+    with contextlib.closing(making), output:
         for done in making:
             if isinstance(done, Warning):
                 total -= len(seeds)
@@ -167,41 +177,34 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
             for at, (given, asked, piece) in enumerate(zip(done.givens, done.asked, done.pieces, strict=True)):
                 if piece is None:
                     continue
-                path = to / f"{given.name}seed-{piece.seed:08d}{FORMATS[request.format][1]}"
-                manifest = press.write(path, piece.content, piece.manifest)
-                records[path.name] = record(path.name, replace(piece, manifest=manifest), asked)
-                noted.append(
-                    {"run": str(run.path), "seed": piece.seed, "manifest": manifest.digest, "mark": piece.mark}
-                )
-                paths.append(path)
-                used.append(piece.seed)
+                output.add(f"{given.name}seed-{piece.seed:08d}{FORMATS[request.format][1]}", piece, asked)
                 if piece.image is None or len(first) >= 64:
                     continue
                 shown = {name: done.rows[name][at : at + 1] for name in given.digests}
                 tiles = beside([piece.image], shown, form.conditions)
                 if len(first) + len(tiles) <= 64 and (len(first) + len(tiles)) * piece.image.size <= SHEET:
-                    first += tiles
-            spent = time.perf_counter() - began
+                    first, last = first + tiles, piece.seed
+            spent, looked = time.perf_counter() - began, output.count + len(gate.left_out if gate else [])
             yield Progress(
-                verb="sample", done=(looked := len(paths) + len(gate.left_out if gate else [])), total=total,
-                unit="images", seconds=round(spent, 2), eta=round(spent / looked * (total - looked), 1),
+                verb="sample", done=looked, total=total, unit="images", seconds=round(spent, 2),
+                eta=round(spent / max(1, looked - kept) * (total - looked), 1),
             )  # fmt: skip
-    if not paths and gate and gate.left_out:
+        if gate:
+            facts["release"] = gate.facts()
+        if output.count:
+            output.finish(facts)
+    if not output.count and gate and gate.left_out:
         raise DataError(
             f"none of the {len(gate.left_out):,} images may be released: each is too like a training image",
             where=run.path, do="train on more images, or for a shorter time",
         )  # fmt: skip
-    if not paths:
+    if not output.count:
         raise DataError(f"none of the {len(inputs.files):,} images can be used (for example {inputs.refused[0]})")
-    facts = {"run": str(run.path), "model": run.facts.get("model"), "dials": to_json(options), "given": inputs.asked}
-    if gate:
-        facts["release"] = gate.facts()
-    write_records(to, records, facts)
-    if request.sheet and first:
+    path = to / "sheet.png"
+    if request.sheet and first and not (kept and path.exists()):
         first = of_one_size(first)
         scale = max(1, 96 // max(first[0].shape))
-        path = to / "sheet.png"
-        said = {**shared, "model": str(run.facts["model"]), "seeds": (seeds[0], used[min(len(first), len(used)) - 1])}
+        said = {**shared, "model": str(run.facts["model"]), "seeds": (rest[0], last)}
         press.sheet(path, sheet(first, columns=8, scale=scale), said)
         yield Made(path=str(path), what="sheet")
     if not inputs.asked and model.spec.conditions:
@@ -210,13 +213,23 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     if press.unfit:
         many = f"{len(press.unfit):,} images carry" if len(press.unfit) > 1 else "1 image carries"
         yield Note(text=f"{many} no watermark, for example because {press.unfit[0]}")
-    workspace.index.add_images(paths, noted)
-    result = {"images": [str(path) for path in paths], "seeds": used, "to": str(to), "set_aside": inputs.refused}
-    summary = f"{len(paths):,} images of the seeds {seeds[0]} to {seeds[-1]} in {to}."
+    result = {
+        "images": output.files, "seeds": output.seeds, "count": output.count, "to": str(to),
+        "set_aside": inputs.refused,
+    }  # fmt: skip
+    summary = f"{output.count:,} images of the seeds {seeds[0]} to {seeds[-1]} in {to}."
+    if request.shards:
+        summary = f"{summary[:-1]}, in {len(output.files):,} tar files."
     if gate:
         result |= {"left_out": gate.left_out, "release": gate.facts()}
         summary += f" {gate.said()}"
-    yield Result(verb="sample", facts=result, value=Pictures(paths), summary=summary)
+    value = [Path(name) for name in output.files] if request.shards else Pictures(output.files)
+    yield Result(verb="sample", facts=result, value=value, summary=summary)
+
+
+def _finish(request: Sample) -> dict[str, str]:
+    """What else decides what the files hold."""
+    return {name: str(getattr(request, name)) for name in ("format", "refine", "sign", "watermark", "maker")}
 
 
 def _remarks(spec: DataSpec, table: Mapping[str, Any], given: Mapping[str, Any]) -> Iterator[str]:
@@ -228,33 +241,3 @@ def _remarks(spec: DataSpec, table: Mapping[str, Any], given: Mapping[str, Any])
             captions = (condition.describe(row) or "" for row in table[condition.name])
             if said := unlike(given[condition.name], captions):
                 yield said
-
-
-def write_records(to: Path, records: Mapping[str, str], facts: Mapping[str, Any]) -> None:
-    """One line an image, beside the images: its seed and what it was asked to be.
-
-    What stands there about other images of the folder stays, each part under the head that says what made it.
-    """
-    from maquette.core.files import write_bytes
-
-    path = to / "samples.jsonl"
-    lines = path.read_text("utf-8", errors="replace").rstrip("\n").split("\n") if path.exists() else []
-    kept: list[str] = []
-    for line in [*lines, json.dumps({"samples": facts}, ensure_ascii=False)]:
-        if line.startswith(_HEAD) and kept and kept[-1].startswith(_HEAD):
-            kept.pop()  # nothing is left under that head
-        if _file_of(line) not in records:
-            kept.append(line)
-    write_bytes(path, ("\n".join([*kept, *records.values()]) + "\n").encode())
-
-
-_HEAD = '{"samples":'
-
-
-def _file_of(line: str) -> str | None:
-    try:
-        record = json.loads(line)
-    except (ValueError, RecursionError):
-        return None
-    file = record.get("file") if isinstance(record, dict) else None
-    return file if isinstance(file, str) else None

@@ -5,17 +5,18 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maquette.core.errors import TrustError, UsageError
+from maquette.core.errors import DataError, TrustError, UsageError
 from maquette.core.event import Event, Progress, Result, Table
 from maquette.core.settings import argument, setting
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
+    from maquette.data.source import Entry
     from maquette.store.workspace import Workspace
 
 TELL_EVERY = 0.5
@@ -27,7 +28,9 @@ SHOWN = 40
 class Verify:
     """Which files to look at."""
 
-    file: tuple[str, ...] = argument("images, films, or folders of them, whatever program made them", many=True)
+    file: tuple[str, ...] = argument(
+        "images, films, tar files or folders of them, whatever program made them", many=True
+    )
     workers: int | None = setting(None, "processes that read; one a processor when left out", ge=1, le=256)
 
 
@@ -42,20 +45,21 @@ def verify(request: Verify, workspace: Workspace) -> Iterator[Event]:
     from maquette.trust.keys import Keys
 
     paths = list(_files(request.file))
-    if not paths:
+    total = sum(_count(path) for path in paths)
+    if not total:
         raise UsageError("there is nothing to verify in it", where=", ".join(request.file), do="give images")
     anchors = Keys(workspace.home).anchors()
-    workers = request.workers or min(len(paths) // 32 + 1, os.cpu_count() or 1, 8)
+    workers = request.workers or min(total // 32 + 1, os.cpu_count() or 1, 8)
     reports: list[dict[str, Any]] = []
     began = told = time.monotonic()
-    for report in examine(paths, anchors, workers=workers):
+    for report in examine(_opened(paths), anchors, workers=workers):
         reports.append(report)
         now = time.monotonic()
-        if now - told >= TELL_EVERY or len(reports) == len(paths):
+        if now - told >= TELL_EVERY or len(reports) == total:
             told, spent = now, now - began
             yield Progress(
-                verb="verify", done=len(reports), total=len(paths), unit="files", seconds=round(spent, 2),
-                eta=round(spent / len(reports) * (len(paths) - len(reports)), 1),
+                verb="verify", done=len(reports), total=total, unit="files", seconds=round(spent, 2),
+                eta=round(spent / len(reports) * (total - len(reports)), 1),
             )  # fmt: skip
     _recognise(reports, workspace)
     yield _table(reports)
@@ -96,8 +100,36 @@ def _files(words: tuple[str, ...]) -> Iterator[Path]:
             raise TrustError("there is no such file", where=path)
 
 
+def _count(path: Path) -> int:
+    """How many images a file holds: of a tar file those in it."""
+    return sum(1 for _ in _inside(path, content=False)) if _is_tar(path) else 1
+
+
+def _opened(paths: Iterable[Path]) -> Iterator[Path | tuple[str, bytes]]:
+    """The files themselves, and those in tar files by name and content."""
+    for path in paths:
+        if not _is_tar(path):
+            yield path
+            continue
+        for entry in _inside(path, content=True):
+            yield f"{path}/{entry.path}", entry.content if isinstance(entry.content, bytes) else b""
+
+
+def _inside(path: Path, *, content: bool) -> Iterator[Entry]:
+    from maquette.data.source import Entry, open_source
+
+    try:
+        yield from open_source(path).entries(content=content)
+    except DataError as error:
+        yield Entry(path="...", trouble=error.what)  # the rest cannot be read: one answer for it
+
+
+def _is_tar(path: Path) -> bool:
+    return path.suffix.lower() == ".tar" and path.is_file()
+
+
 def _wanted(name: str, media: dict[str, str]) -> bool:
-    return not name.startswith(".") and os.path.splitext(name)[1].lower() in media
+    return not name.startswith(".") and os.path.splitext(name)[1].lower() in (*media, ".tar")
 
 
 def _table(reports: list[dict[str, Any]]) -> Table:

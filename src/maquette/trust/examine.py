@@ -33,19 +33,20 @@ _AHEAD = 64
 
 
 def examine(
-    paths: Iterable[str | os.PathLike[str]],
+    files: Iterable[str | os.PathLike[str] | tuple[str, bytes]],
     anchors: Sequence[Anchor],
     *,
     workers: int | None = None,
     seconds: float = SECONDS,
 ) -> Iterator[dict[str, Any]]:
-    """What `verify` says of each file, in order."""
+    """What `verify` says of each file, in order; of a file that lies in another one its name and content are given."""
     count = workers or min(8, processors())
     waiting: deque[Future[dict[str, Any]]] = deque()
     with Examiner(anchors, workers=count, seconds=seconds) as examiner, ThreadPoolExecutor(count) as pool:
         try:
-            for path in paths:
-                waiting.append(pool.submit(lambda path: {"path": path, **examiner.ask(path)}, os.fspath(path)))
+            for file in files:
+                path, what = file if isinstance(file, tuple) else (os.fspath(file), os.fspath(file))
+                waiting.append(pool.submit(lambda path, what: {"path": path, **examiner.ask(what)}, path, what))
                 if len(waiting) >= _AHEAD:
                     yield waiting.popleft().result()
             while waiting:
