@@ -79,10 +79,15 @@ class Pictures(Sequence["NDArray[Any]"]):
     """The images that were made, read from their files when they are asked for."""
 
     def __init__(self, paths: Sequence[str | Path]) -> None:
-        self.paths = paths
+        self._files = paths
+
+    @property
+    def paths(self) -> list[Path]:
+        """Where they are."""
+        return [Path(file) for file in self._files]
 
     def __len__(self) -> int:
-        return len(self.paths)
+        return len(self._files)
 
     @overload
     def __getitem__(self, index: int) -> NDArray[Any]: ...
@@ -91,10 +96,10 @@ class Pictures(Sequence["NDArray[Any]"]):
     def __getitem__(self, index: int | slice) -> NDArray[Any] | Pictures:
         from maquette.core.image import load
 
-        return Pictures(self.paths[index]) if isinstance(index, slice) else load(Path(self.paths[index]))
+        return Pictures(self._files[index]) if isinstance(index, slice) else load(Path(self._files[index]))
 
     def __repr__(self) -> str:
-        where = f" in {Path(self.paths[0]).parent}" if self.paths else ""
+        where = f" in {Path(self._files[0]).parent}" if self._files else ""
         return f"<{len(self)} images{where}>"
 
 
