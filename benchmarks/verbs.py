@@ -2,8 +2,8 @@
 
     python benchmarks/verbs.py                         both (about ten minutes; leave the machine alone)
     python benchmarks/verbs.py --only verbs            the table: time, floor, ratio
-    python benchmarks/verbs.py --only growth --most 100000 --to growth.json
-    python benchmarks/verbs.py --plot growth.json --to growth.svg
+    python benchmarks/verbs.py --only growth --sizes 1000 10000 --to growth.json
+    python benchmarks/verbs.py --plot growth.json --to growth.html
 
 verbs    each verb as a process of its own, one thread, 32 x 32 pixels; seconds of processor, which other programs
          disturb less than those of a clock. Of its time that of a process that does nothing is taken away (it stands
@@ -12,7 +12,8 @@ verbs    each verb as a process of its own, one thread, 32 x 32 pixels; seconds 
          at the rate of a large product of matrices, bytes hashed. A ratio above 2 needs a reason, which is written in
          docs/guide/scale.md.
 growth   seconds of processor and memory of ingest, audit, a training step, sample and evaluate at 1,000 images and
-         more, each in a process of its own. A size that would take longer than --patience seconds is left out.
+         more, each in a process of its own; --sizes and --growing choose, and what is known already stays in --to.
+         With --folder what was made stays there for the next time.
 """
 
 from __future__ import annotations
@@ -236,67 +237,57 @@ def sharpen(image: np.ndarray) -> float:
 
 # Growth
 
+GROWING = ("ingest", "audit", "train step", "sample", "evaluate")
+STEPS = 3_200
+"""Images of the training whose time is looked at: the same at every size, so that it must not grow."""
 
-def growth(folder: Path, most: int, patience: float, to: Path | None) -> None:
-    """Seconds and megabytes by the number of images."""
-    side, found = 8, {}
-    idle, base = took(["--version"], folder)
-    size, left = 1_000, {"ingest", "audit", "train step", "sample", "evaluate"}
-    while size <= most and left:
-        np.save(folder / f"{size}.npy", pictures(size, side))
-        data, run = folder / f"{size}.mq", folder / f"run-{size}"
+
+def growth(folder: Path, sizes: list[int], which: list[str], to: Path) -> None:
+    """Seconds of processor and megabytes by the number of images; figures of other sizes that are there stay."""
+    facts: dict[str, Any] = json.loads(to.read_text()) if to.exists() else {"verbs": {}, "machine": []}
+    side, (idle, base) = 8, took(["--version"], folder)
+    facts |= {"side": side, "idle": [round(idle, 2), round(base)], "machine": [*facts["machine"], machine()]}
+    for size in sizes:
+        source, data, run = folder / f"{size}.npy", folder / f"{size}.mq", folder / f"run-{size}"
+        if not source.exists():
+            np.save(source, pictures(size, side))
+        ingest = ["ingest", str(source), "--to", str(data), "--size", str(side)]
+        train = ["train", str(data), "--to", str(run), "--family", "gan", "--images", str(STEPS), "--scale", "nano"]
         work = {
-            "ingest": ["ingest", str(folder / f"{size}.npy"), "--to", str(data), "--size", str(side)],
+            "ingest": ingest,
             "audit": ["audit", str(data)],
-            "train step": ["train", str(data), "--to", str(run), "--family", "gan", "--images", "3200",
-                           "--scale", "nano", "--no-judge"],
+            "train step": [*train, "--no-judge"],
             "sample": ["sample", str(run), "--to", str(folder / f"out-{size}"), "--count", str(size), "--sign", "off",
-                       "--no-sheet"],
-            "evaluate": ["evaluate", str(run), "--count", str(size)],
+                       "--no-sheet", "--shards", "10000"],
+            "evaluate": ["evaluate", str(run), "--against", str(data), "--count", str(size)],
         }  # fmt: skip
-        for verb, words in work.items():
-            before = found.get(verb, [])
-            if verb not in left and verb not in ("ingest", "train step"):
-                continue
-            if before and 10 * (before[-1][1] - idle) > patience and verb in left - {"ingest", "train step"}:
-                left.discard(verb)
-                continue
-            seconds, memory = took(words, folder)
-            found.setdefault(verb, []).append((size, round(seconds, 2), round(memory)))
+        for verb in which:
+            if verb != "ingest" and not data.exists():
+                took(ingest, folder)
+            if verb in ("sample", "evaluate") and not run.exists():
+                took(work["train step"], folder)
+            seconds, memory = took(work[verb], folder)
+            rows = [row for row in facts["verbs"].get(verb, []) if row[0] != size]
+            facts["verbs"][verb] = sorted([*rows, [size, round(seconds, 2), round(memory)]])
+            to.write_text(json.dumps(facts, indent=1) + "\n")
             print(f"{verb:12} {size:9,} images  {seconds:7.2f} s  {memory:6,.0f} MB", flush=True)
-        size *= 10
-    facts = {"side": side, "idle": [round(idle, 2), round(base)], "verbs": found, "machine": machine()}
-    if to:
-        to.write_text(json.dumps(facts, indent=1) + "\n")
 
 
-def plot(facts: dict[str, Any]) -> str:
-    """Both as one drawing: seconds on the left, megabytes on the right, both axes of each by powers of ten."""
-    colours = ("#2f6fb0", "#c2572b", "#3c8d4f", "#8a5aa8", "#a08a1e")
-    parts = ['<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 860 330" font-family="sans-serif" font-size="12">',
-             '<rect width="860" height="330" fill="white"/>']  # fmt: skip
-    ranges = (("seconds", 1, (0, 3)), ("megabytes", 2, (1.5, 3.8)))
-    top, bottom = 30, 250
-    for panel, (title, column, (low, high)) in enumerate(ranges):
-        left, right = 60 + 420 * panel, 400 + 420 * panel
-        x = lambda n, a=left, b=right: a + (b - a) * (np.log10(n) - 3) / 3  # noqa: E731
-        y = lambda v, lo=low, hi=high: bottom - (bottom - top) * (np.log10(max(v, 10**lo)) - lo) / (hi - lo)  # noqa: E731
-        parts.append(f'<text x="{left}" y="18" font-weight="bold">{title}</text>')
-        for power in range(3, 7):
-            parts.append(f'<line x1="{x(10**power)}" x2="{x(10**power)}" y1="{top}" y2="{bottom}" stroke="#ddd"/>')
-            parts.append(f'<text x="{x(10**power)}" y="{bottom + 16}" text-anchor="middle">{10**power:,}</text>')
-        for power in range(int(np.ceil(low)), int(high) + 1):
-            parts.append(f'<line x1="{left}" x2="{right}" y1="{y(10**power)}" y2="{y(10**power)}" stroke="#ddd"/>')
-            parts.append(f'<text x="{left - 6}" y="{y(10**power) + 4}" text-anchor="end">{10**power:,}</text>')
-        for (_, rows), colour in zip(facts["verbs"].items(), colours, strict=False):
-            points = " ".join(f"{x(row[0]):.1f},{y(row[column]):.1f}" for row in rows)
-            parts.append(f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>')
-            parts += [f'<circle cx="{x(r[0]):.1f}" cy="{y(r[column]):.1f}" r="3" fill="{colour}"/>' for r in rows]
-    for number, (verb, colour) in enumerate(zip(facts["verbs"], colours, strict=False)):
-        parts.append(f'<rect x="{60 + 150 * number}" y="290" width="12" height="12" fill="{colour}"/>')
-        parts.append(f'<text x="{78 + 150 * number}" y="300">{verb}</text>')
-    parts.append('<text x="60" y="322" fill="#555">images of 8 x 8 pixels</text></svg>')
-    return "\n".join(parts) + "\n"
+def page(facts: dict[str, Any]) -> str:
+    """Both as plots beside each other, by powers of ten."""
+    from maquette.core import plot
+    from maquette.core.page import Page
+
+    drawn = []
+    for title, column in (("seconds of processor", 1), ("megabytes at most", 2)):
+        series = {
+            verb: plot.Line([row[0] for row in facts["verbs"][verb]], [row[column] for row in facts["verbs"][verb]])
+            for verb in GROWING if verb in facts["verbs"]
+        }  # fmt: skip
+        drawn.append((title, plot.lines(series, across_label=f"images of {facts['side']} px", powers=True)))
+    whole = Page("How five verbs grow")
+    whole.section("").plots(drawn)
+    return whole.html()
 
 
 def machine() -> str:
@@ -306,13 +297,14 @@ def machine() -> str:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", choices=("verbs", "growth"))
-    parser.add_argument("--most", type=int, default=100_000)
-    parser.add_argument("--patience", type=float, default=120.0)
-    parser.add_argument("--to", type=Path)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[1_000, 10_000, 100_000])
+    parser.add_argument("--growing", nargs="*", choices=GROWING, default=list(GROWING))
+    parser.add_argument("--folder", type=Path)
+    parser.add_argument("--to", type=Path, default=Path("growth.json"))
     parser.add_argument("--plot", type=Path)
     given = parser.parse_args()
     if given.plot:
-        given.to.write_text(plot(json.loads(given.plot.read_text())))
+        given.to.write_text(page(json.loads(given.plot.read_text())))
         return 0
     print(machine())
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
@@ -320,7 +312,7 @@ def main() -> int:
         if given.only != "growth":
             verbs(Path(name))
         if given.only != "verbs":
-            growth(Path(name), given.most, given.patience, given.to)
+            growth(given.folder or Path(name), given.sizes, given.growing, given.to)
     return 0
 
 

@@ -126,3 +126,11 @@ def test_any_values_can_be_drawn(values):
 
 def test_values_that_are_not_finite_are_left_out():
     assert "of 2 values" in plot.histogram([1.0, float("nan"), 3.0])
+
+
+def test_lines_by_powers_of_ten_are_straight_where_values_grow_in_proportion():
+    text = plot.lines({"a": plot.Line([10, 100, 1000], [0.5, 5, 50])}, powers=True)
+    (found,) = re.findall(r'<polyline [^>]*points="([^"]*)"', text)
+    (x0, y0), (x1, y1), (x2, y2) = (map(float, pair.split(",")) for pair in found.split())
+    assert x1 - x0 == pytest.approx(x2 - x1, abs=0.2) and y0 - y1 == pytest.approx(y1 - y2, abs=0.2)
+    assert all(f">{tick}</text>" in text for tick in ("10", "100", "1,000", "0.1", "1"))

@@ -119,14 +119,18 @@ def bars(rows: Sequence[Bar], *, highest: float | None = None, label: str = "") 
     return _drawing(said, "".join(parts), width, height)
 
 
-def lines(series: Mapping[str, Line], *, label: str = "", across_label: str = "", from_zero: bool = False) -> str:
-    """Lines by name, with bands where intervals are given, and a key."""
+def lines(
+    series: Mapping[str, Line], *, label: str = "", across_label: str = "", from_zero: bool = False,
+    powers: bool = False,
+) -> str:  # fmt: skip
+    """Lines by name, with bands where intervals are given, and a key. With `powers`, both axes go by powers of ten."""
     xs = [float(x) for line in series.values() for x in line.x]
     ys = [float(y) for line in series.values() for y in (*line.y, *line.low, *line.high) if math.isfinite(y)]
     if not xs or not ys:
         return _drawing("no lines", "", WIDTH, 24)
-    across = _Scale(min(xs), max(xs), _LEFT + 8, WIDTH - _RIGHT)
-    up = _Scale(min(0.0, *ys) if from_zero else min(ys), max(ys), HEIGHT - _BOTTOM, _TOP)
+    kind = _Powers if powers else _Scale
+    across = kind(min(xs), max(xs), _LEFT + 8, WIDTH - _RIGHT)
+    up = kind(min(0.0, *ys) if from_zero else min(ys), max(ys), HEIGHT - _BOTTOM, _TOP)
     parts = [*_up(up, label), *_across(across, HEIGHT - _BOTTOM, across_label)]
     for colour, line in zip(_colours(len(series)), series.values(), strict=True):
         points = [(across(float(x)), up(float(y))) for x, y in zip(line.x, line.y, strict=True) if math.isfinite(y)]
@@ -179,6 +183,20 @@ class _Scale:
         step = next(power * m for m in (1, 2, 2.5, 5, 10) if power * m >= rough * 0.999)
         first = math.ceil(self.low / step - 1e-9)
         return [k * step for k in range(first, first + 2 * wanted + 2) if k * step <= self.high + 1e-9 * step]
+
+
+class _Powers(_Scale):
+    """From values above zero to places by their powers of ten."""
+
+    def __init__(self, low: float, high: float, start: float, end: float) -> None:
+        super().__init__(math.floor(math.log10(low) + 1e-9), math.ceil(math.log10(high) - 1e-9), start, end)
+
+    def __call__(self, value: float) -> float:
+        return super().__call__(math.log10(value))
+
+    def ticks(self, wanted: int = 5) -> list[float]:
+        """All powers of ten."""
+        return [10.0**power for power in range(int(self.low), int(self.high) + 1)]
 
 
 def _across(scale: _Scale, floor: float, label: str) -> list[str]:

@@ -43,8 +43,8 @@ class Lost(TrainingError):
 class Team:
     """The processes of one training, all of which call the same methods in the same order."""
 
-    def __init__(self, rank: int, world: int) -> None:
-        self.rank, self.world = rank, world
+    def __init__(self, rank: int, world: int, *, ours: bool = True) -> None:
+        self.rank, self.world, self.ours = rank, world, ours
         self.why: Callable[[], str] = str
         """Says what is known about a process that is lost."""
         self._inside = False
@@ -123,8 +123,9 @@ class Team:
         if self.rank == 0 and not self._inside:
             with contextlib.suppress(Lost), self.telling(END):
                 pass
-        with contextlib.suppress(RuntimeError):
-            dist.destroy_process_group()
+        if self.ours:
+            with contextlib.suppress(RuntimeError):
+                dist.destroy_process_group()
 
 
 def join(rank: int, world: int, *, local: int, device: str, store: Any = None) -> Team:
@@ -137,6 +138,8 @@ def join(rank: int, world: int, *, local: int, device: str, store: Any = None) -
                 do="ask for fewer processes, or give --device cpu",
             )
         torch.cuda.set_device(local)
+    if dist.is_initialized():  # whoever started this process has brought them together, and will let them go
+        return Team(rank, world, ours=False)
     limits: dict[str, Any] = {} if store is None else {"store": store, "rank": rank, "world_size": world}
     try:
         dist.init_process_group(
