@@ -35,6 +35,7 @@ COARSE = 8
 """Candidates are then compared at this size, moved by these steps (in pixels of 32), and the best few in full."""
 STEPS = (-4, -2, 0, 2, 4)
 FINALISTS = 4
+"""Half of them are the best at this size, half the best by the strengths: each finds what the other one misses."""
 REACH = 4
 """Largest shift, in pixels of 32, at which two images are compared."""
 RARE = 0.005
@@ -113,6 +114,8 @@ class Finder:
         others = self._coarse[index]  # block candidates 64
         moved = np.stack([_shrink(block[:, _shifted(down), _shifted(across)]) for down in STEPS for across in STEPS], 2)
         best = np.matmul(others, moved).max(2)  # block candidates, over the shifts
+        steady = largest(np.take_along_axis(scores, index, axis=1), min(FINALISTS // 2, index.shape[1]))
+        np.put_along_axis(best, steady, 2.0, axis=1)
         if own is not None:
             best[index == own[:, None]] = -2.0
         chosen = largest(best, min(FINALISTS, index.shape[1]))

@@ -29,7 +29,7 @@ from maquette.judge.evidence import LARGEST, Chosen, pick
 from maquette.judge.interval import Estimate
 from maquette.store.digest import json_digest
 
-VERSION = "structure 1"
+VERSION = "structure 2"
 HELD = 5_000
 """Held-out images that are compared, at most."""
 
