@@ -164,3 +164,23 @@ def test_likely_images_lie_together_on_the_map():
     nearest = np.linalg.norm(places[:, None] - middle[None], axis=2).argmin(1)
     assert (nearest == np.repeat(np.arange(3), 40)).mean() > 0.97
     np.testing.assert_array_equal(places, layout(rows))
+
+
+def test_a_drawing_on_nothing_is_found_in_other_colours():
+    generator = np.random.default_rng(6)
+    rows, columns = np.indices((32, 32))
+
+    def drawing():
+        image, (down, across) = np.zeros((32, 32, 4), np.uint8), generator.uniform(12, 20, 2)
+        inside = np.hypot((rows - down) / generator.uniform(0.6, 1.6), columns - across) < 10
+        image[inside] = (*generator.integers(120, 256, 3), 255)
+        for _ in range(4):
+            spot = np.hypot(rows - generator.uniform(8, 24), columns - generator.uniform(8, 24)) < 4
+            image[inside & spot, :3] = generator.integers(0, 256, 3)
+        return image
+
+    drawings = np.stack([drawing() for _ in range(300)])
+    dark = drawings[:20].copy()
+    dark[..., :3] = dark[..., [2, 0, 1]] * 0.6  # figures darker than what was taken for their ground before
+    found = Finder(structures(drawings))(structures(dark))
+    assert (found.index == np.arange(20)).sum() >= 19 and (found.likeness > 0.95).sum() >= 19

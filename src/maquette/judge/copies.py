@@ -28,6 +28,8 @@ FINE, MIDDLING = 0.6, 2.0
 """Structure is what lies between these two blurs, in pixels of 32."""
 PLAIN = 0.004
 """Structure below this (root mean square, of the full range) is none: a plain image resembles every plain image."""
+OUTLINE = 0.1
+"""How far what is there stands out from what is not, in images with alpha, of the full range."""
 FREQUENCIES = 8
 """Candidates are sought by the strengths of this many frequencies a direction, which a shift leaves as they are."""
 CANDIDATES = 48
@@ -65,8 +67,9 @@ def structures(images: NDArray[Any]) -> Structure:
         pixels = image.astype(np.float32) / depth(mode)
         colours = pixels[..., :3] if pixels.shape[2] > 1 else pixels
         grey = (colours.max(2) + colours.min(2)) / 2  # lightness: turning hues or swapping channels leaves it
-        if mode == "rgba":
-            grey = grey * pixels[..., 3] + 0.5 * (1 - pixels[..., 3])
+        if mode == "rgba":  # an outline counts the same whatever the colours within: else recolouring would hide it
+            alpha = pixels[..., 3]
+            grey = alpha * (OUTLINE + grey - (grey * alpha).sum() / max(float(alpha.sum()), 1e-6))
         shrinks = max(grey.shape) > SIDE
         small = cv2.resize(grey, (SIDE, SIDE), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
         fine = cv2.GaussianBlur(small, (0, 0), FINE, borderType=cv2.BORDER_REFLECT)
