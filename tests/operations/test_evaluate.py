@@ -82,10 +82,12 @@ def test_a_run_is_judged_with_intervals_and_a_page(evaluate, shared, tmp_path):
     assert {"dataset", "features digest", "made images", "resized with"} <= set(kept["basis"])
 
 
-def test_the_same_again_gives_the_same_and_is_drawn_and_looked_at_once(evaluate, monkeypatch):
-    def units(events):
-        return {event.unit for event in events if isinstance(event, Progress)}
+def units(events):
+    """What was worked at."""
+    return {event.unit for event in events if isinstance(event, Progress)}
 
+
+def test_the_same_again_gives_the_same_and_is_drawn_and_looked_at_once(evaluate, monkeypatch):
     first, second = evaluate("run", count=220), evaluate("run", count=220)
     assert first[-1].facts["metrics"] == second[-1].facts["metrics"]
     assert "images drawn" in units(first) and not units(second)
@@ -99,6 +101,16 @@ def test_held_out_images_are_very_good_and_no_copies(evaluate, real, shared):
     assert result["grade"] == "very good"
     copies = result["metrics"]["copies"]
     assert copies["low"] <= copies["anchors"]["held-out"] <= copies["high"]  # drawn shapes resemble each other
+
+
+def test_a_folder_is_decoded_once_and_again_when_a_file_changes(evaluate, real, shared):
+    request = {"against": str(shared.home / "shapes.mq"), "copies": False}
+    save(np.full((16, 16, 3), 255, np.uint8), real / "0007.png")  # a folder that no other test judges
+    first, second = evaluate(real, **request), evaluate(real, **request)
+    assert "images read" in units(first) and not units(second)
+    assert first[-1].facts["metrics"] == second[-1].facts["metrics"]
+    save(np.zeros((16, 16, 3), np.uint8), real / "0007.png")
+    assert units(evaluate(real, **request)) == {"images read", "made images"}
 
 
 def test_training_images_handed_in_as_made_are_copies(evaluate, shared, tmp_path):

@@ -11,18 +11,8 @@ from typing import TYPE_CHECKING, Any
 from maquette.core.errors import UsageError
 from maquette.core.event import Event, Made, Result, Table, Warning
 from maquette.core.settings import argument, parse_count, setting
-from maquette.operations.evaluate import (
-    Evaluate,
-    MadeImages,
-    bounds,
-    cache_of,
-    dataset_of,
-    draw,
-    maker,
-    read,
-    run_of,
-    tell,
-)
+from maquette.operations._judged_images import MadeImages, cache_of, dataset_of, draw, read, run_of, tell
+from maquette.operations.evaluate import Evaluate, bounds, maker
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -111,7 +101,7 @@ def _look(request: Compare, requests: Any, runs: Any, dataset: Dataset, workspac
     cache, names = cache_of(workspace), set[str]()
     entrants: list[tuple[str, MadeImages]] = []
     for each, run in zip(requests, runs, strict=True):
-        for step in draw(each, run, dataset, cache) if run is not None else read(each, dataset):
+        for step in draw(each, run, dataset, cache) if run is not None else read(each, dataset, cache):
             if isinstance(step, MadeImages):
                 short = Path(each.what).name or each.what
                 name = short if short not in names else each.what

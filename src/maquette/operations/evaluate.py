@@ -11,27 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from maquette.core.errors import DataError, UsageError, nearest
-from maquette.core.event import Event, Made, Note, Progress, Result, Table, Warning
+from maquette.core.errors import UsageError, nearest
+from maquette.core.event import Event, Made, Note, Result, Table, Warning
 from maquette.core.settings import argument, dials, parse_count, setting
 from maquette.core.workers import FORM, Workers
+from maquette.operations._judged_images import FEWEST, MadeImages, cache_of, dataset_of, draw, read, run_of, tell
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from maquette.data.dataset import Dataset
-    from maquette.families.family import Family
     from maquette.features.cache import Cache
-    from maquette.features.extractor import Pictures
     from maquette.judge.evidence import Reference
     from maquette.judge.report import Found
     from maquette.operations._judging import Judges
     from maquette.store.run import Run
     from maquette.store.workspace import Workspace
-
-FEWEST = 10
-"""Fewer made images than this are not judged at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,19 +50,6 @@ class Evaluate:
     dials: Mapping[str, str] = dials("the family's own dials, such as --guidance 1.5")
 
 
-@dataclass
-class MadeImages:
-    """Images to be judged, from wherever they came."""
-
-    pictures: Pictures
-    conditions: dict[str, NDArray[Any]]
-    names: list[str]
-    title: str
-    run: Run | None = None
-    restored: tuple[NDArray[Any], NDArray[Any]] | None = None
-    """Held-out images, and the same after the model turned them into numbers and back."""
-
-
 @operation
 def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
     """Say how good, how varied and how new made images are, with intervals, and show it.
@@ -91,7 +72,7 @@ def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
             from maquette.operations._judging import Judges
 
             judges = stack.enter_context(Judges(workers, run, request.features, request.device))
-        drawing = draw(request, run, dataset, cache, judges) if run is not None else read(request, dataset)
+        drawing = draw(request, run, dataset, cache, judges) if run is not None else read(request, dataset, cache)
         for step in drawing:
             if isinstance(step, MadeImages):
                 made = step
@@ -136,155 +117,6 @@ def _finite(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def run_of(request: Evaluate, workspace: Workspace) -> Run | None:
-    """The run that is meant, or None when a folder of images is."""
-    from maquette.store.run import Run
-
-    path = workspace.run_path(request.what)
-    if Run.exists(path):
-        return Run.open(path)
-    if Path(request.what).expanduser().is_dir():
-        return None
-    raise UsageError(f"{request.what!r} is neither a run nor a folder of images", do="see what there is: maquette list")
-
-
-def dataset_of(request: Evaluate, workspace: Workspace, run: Run | None) -> Dataset:
-    """The dataset that was given, else the one that the run learned from."""
-    from maquette.data.dataset import Dataset
-
-    if request.against:
-        return Dataset.open(workspace.dataset_path(request.against))
-    known = run.facts.get("dataset") if run is not None else None
-    path = known.get("path") if isinstance(known, Mapping) else None
-    if not isinstance(path, str):
-        raise UsageError("there is nothing to compare with", do="give a dataset with --against")
-    if not Path(path).exists():
-        raise DataError("the dataset that the run learned from is not there", where=path, do="give it with --against")
-    return Dataset.open(Path(path))
-
-
-def cache_of(workspace: Workspace) -> Cache:
-    """Where it is remembered what was drawn, looked at and compared."""
-    from maquette.features.cache import Cache
-
-    return Cache(workspace.home / "cache" / "features")
-
-
-def draw(
-    request: Evaluate, run: Run, dataset: Dataset, cache: Cache, judges: Judges | None = None
-) -> Iterator[Event | MadeImages]:
-    """Images of the run, as many as were asked for."""
-    from maquette.core.noise import SEED_LIMIT
-    from maquette.core.settings import from_json
-    from maquette.engine.judging import Drawn, Memory, draw_many
-    from maquette.engine.load import load
-    from maquette.engine.sample import draw as drawing
-    from maquette.engine.table import condition_table
-
-    model = load(run, device=request.device)
-    options: Any = from_json(model.Options, request.dials, what=f"the dials of {run.facts.get('family')}")
-    form, other = model.made(options), dataset.spec
-    if (form.width, form.height, form.mode) != (other.width, other.height, other.mode):
-        raise DataError(
-            f"the run makes {form.width}x{form.height} {form.mode}, the dataset holds "
-            f"{other.width}x{other.height} {other.mode}", where=dataset.path, do="give a dataset of the same form",
-        )  # fmt: skip
-    if request.seed + request.count > SEED_LIMIT:
-        raise UsageError("the last seed would be too large", do=f"the largest is {SEED_LIMIT - 1}")
-    known = dataset.digest == (run.facts.get("dataset") or {}).get("digest")
-    if not known:
-        yield Warning(text="the run learned from another dataset than the one it is compared with")
-    began = time.perf_counter()
-    table, drawer = condition_table(run, model.spec), drawing if judges is None else judges.draw
-    memory = Memory.of(cache, run)
-    for step in draw_many(model, table, request.count, request.seed, options, drawer=drawer, memory=memory):
-        if isinstance(step, Drawn):
-            conditions = {
-                c.name: step.conditions[c.name] for c in model.spec.conditions if c in dataset.spec.conditions
-            }
-            names = [f"seed {request.seed + k}" for k in range(request.count)]
-            yield MadeImages(
-                step.pictures, conditions, names, f"Evaluation of {run.path.name}", run, _restored(model, dataset)
-            )
-        else:
-            yield tell("images drawn", step, request.count, began)
-
-
-def _restored(model: Family, dataset: Dataset) -> tuple[NDArray[Any], NDArray[Any]] | None:
-    from maquette.engine.judging import restore
-    from maquette.judge.evidence import pick
-    from maquette.judge.restoration import MOST
-
-    images = dataset.images(pick(dataset.indices("held-out"), MOST, seed=8))
-    restored = restore(model, images) if len(images) else None
-    return None if restored is None else (images, restored)
-
-
-def read(request: Evaluate, dataset: Dataset) -> Iterator[Event | MadeImages]:
-    """Images of a folder in the form of the dataset; foreign files are counted, not believed."""
-    import numpy as np
-
-    from maquette.data.decode import Decoder, Task
-    from maquette.data.shape import Form
-
-    spec = dataset.spec
-    if request.dials:
-        raise UsageError("a folder of images has no dials", do=f"leave out --{next(iter(request.dials))}")
-    folder = Path(request.what).expanduser()
-    files = sorted(path for path in folder.iterdir() if path.is_file() and path.suffix.lower() in SUFFIXES)
-    files = [path for path in files if path.stem != "sheet"][: request.count]
-    form = Form(width=spec.width, height=spec.height, mode=spec.mode, small="enlarge")
-    images, names, refused = [], [], []
-    began = time.perf_counter()
-    with Decoder() as decoder:
-        tasks = (Task(content=path, form=form) for path in files)
-        outcomes = (outcome for outcome in decoder.decode(tasks) if outcome.last)
-        for path, outcome in zip(files, outcomes, strict=True):
-            if outcome.image is None:
-                refused.append(f"{path.name} ({outcome.reason})")
-            else:
-                images.append(outcome.image)
-                names.append(path.name)
-            if len(images) % 256 == 0:
-                yield tell("images read", len(images) + len(refused), len(files), began)
-    if refused:
-        yield Warning(text=f"{len(refused):,} of {len(files):,} files are no images, the first is {refused[0]}")
-    if len(images) < FEWEST:
-        raise DataError(
-            f"{len(images)} images are too few to judge", where=folder, do=f"give at least {FEWEST}",
-        )  # fmt: skip
-    conditions = _asked(folder, names, dataset)
-    yield MadeImages(np.stack(images), conditions, names, f"Evaluation of {folder.name}")
-
-
-SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".avif", ".tif", ".tiff"})
-
-
-def _asked(folder: Path, names: list[str], dataset: Dataset) -> dict[str, NDArray[Any]]:
-    """What the images were asked to be, where `samples.jsonl` says it of all of them."""
-    import numpy as np
-
-    try:
-        lines = (folder / "samples.jsonl").read_text("utf-8").splitlines()
-        records = [json.loads(line) for line in lines]
-    except (OSError, ValueError, RecursionError):
-        return {}
-    by_file = {
-        r["file"]: r.get("conditions") for r in records if isinstance(r, dict) and isinstance(r.get("file"), str)
-    }
-    conditions: dict[str, NDArray[Any]] = {}
-    for spec in dataset.spec.conditions:
-        if spec.kind not in ("label", "text", "number"):
-            continue
-        said = [by_file.get(name) for name in names]
-        if all(isinstance(value, dict) and spec.name in value for value in said):
-            try:
-                conditions[spec.name] = np.stack([spec.encode(value[spec.name]) for value in said])  # type: ignore[index]
-            except (TypeError, ValueError, DataError, UsageError):
-                continue
-    return conditions
 
 
 def judged(
@@ -432,10 +264,3 @@ def _summary(found: Found) -> str:
             f"({copies.expected:.1%} of held-out images are)."
         )
     return f"{found.grade.word.capitalize()}: {'; '.join([found.grade.sentence, *found.grade.reasons])}. {said}"
-
-
-def tell(what: str, done: int, total: int, began: float, *, verb: str = "evaluate") -> Progress:
-    """How far the work is."""
-    spent = time.perf_counter() - began
-    eta = round(spent / done * (total - done), 1) if done else None
-    return Progress(verb=verb, done=done, total=total, unit=what, seconds=round(spent, 2), eta=eta)
