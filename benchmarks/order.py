@@ -31,7 +31,6 @@ from maquette.engine.load import arrays, fill, load
 from maquette.engine.start import Wish, start
 from maquette.engine.table import condition_table
 from maquette.engine.train import train
-from maquette.features import REGISTRY
 from maquette.features.cache import Cache
 from maquette.judge.evidence import Looking, look, part, pick, refer
 from maquette.judge.interval import jackknife
@@ -39,6 +38,8 @@ from maquette.judge.metric import Sides, all_metrics
 from maquette.judge.metrics.fidelity import distances
 from maquette.nn.pixels import to_tensor
 from maquette.nn.views import jittered
+from maquette.operations.evaluate import maker
+from maquette.store.workspace import Workspace
 
 AGES = (0.05, 0.2, 0.5, 1.0)
 PROMISED = 0.8
@@ -142,7 +143,8 @@ def rank_correlation(one, two):
 def report(dataset, net, asked):
     """Both distances of every model, and how well their orders agree."""
     cache = Cache(asked.to / "features")
-    for step in refer(dataset, REGISTRY.get(asked.features), cache):
+    *_, make = maker(asked.features, Workspace(asked.to / "home"), dataset)
+    for step in refer(dataset, make, cache):
         if not isinstance(step, Looking):
             reference = step
     real = dataset.images(pick(dataset.indices("train"), 10_000))

@@ -222,6 +222,25 @@ def test_a_network_whose_weights_a_person_brings_judges_in_its_own_numbers(evalu
         evaluate(real, against=against, features=f"inception={file}")
 
 
+def test_a_network_of_likeness_learns_once_for_a_dataset_and_judges(evaluate, shared, tmp_path, monkeypatch):
+    monkeypatch.setattr("maquette.operations._likeness.LEARNED", 640)
+    monkeypatch.setattr(starting, "remembered", lambda *args: (Choice(rate=800.0, plain=800.0), False))
+    first, second = (evaluate("run", count=220, copies=False, features="likeness") for _ in range(2))
+    assert "images learned from" in units(first) and not units(second)
+    assert first[-1].facts["metrics"] == second[-1].facts["metrics"]
+    assert second[-1].facts["basis"]["features"] == "likeness"
+    (path,) = (shared.home / "cache" / "likeness").iterdir()
+    named = evaluate("run", count=220, copies=False, features=f"likeness={path}")[-1].facts
+    assert named["basis"] == second[-1].facts["basis"]
+    with pytest.raises(UsageError, match="no network of likeness"):
+        evaluate("run", count=220, features="likeness=run")
+    list(make_drawn("shapes", tmp_path / "small.mq", width=8, height=8, count=60))
+    for number in range(12):
+        save(np.full((8, 8, 3), number, np.uint8), tmp_path / f"{number}.png")
+    with pytest.raises(UsageError, match=r"knows images of 16x16 rgb, the dataset holds 8x8 rgb"):
+        evaluate(tmp_path, against=str(tmp_path / "small.mq"), features=f"likeness={path}")
+
+
 def test_a_model_that_restores_is_measured_by_pairs_too(evaluate, shared, monkeypatch):
     def halve(self, images):
         return images[..., ::2, ::2]

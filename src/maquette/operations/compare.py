@@ -35,8 +35,9 @@ class Compare:
     report: str = setting("", "write a page with pictures", form="FILE.html")
     features: str = setting(
         "scattering",
-        "what likeness is measured in: scattering, patches, or a network of yours (inception=FILE, dinov2=FILE)",
-        form="KIND[=FILE]",
+        "what likeness is measured in: scattering, patches, likeness (a small network that learns from the dataset "
+        "first, or likeness=RUN), or a network of yours (inception=FILE, dinov2=FILE)",
+        form="KIND[=FILE|RUN]",
     )
     seed: int = setting(1_000_000, "the seed of the first image that is drawn of each", ge=0)
     device: str = setting("cpu", "where to draw images", choices=("cpu", "cuda", "mps"))
@@ -111,8 +112,11 @@ def _look(request: Compare, requests: Any, runs: Any, dataset: Dataset, workspac
                 yield Warning(text=f"{each.what}: {step.text}")
             else:
                 yield step
-    began, reference = time.perf_counter(), None
-    make, limits = maker(request.features), bounds(request.features, request.count)
+    make: Any = None
+    for make in maker(request.features, workspace, dataset):
+        if isinstance(make, Event):
+            yield make
+    began, reference, limits = time.perf_counter(), None, bounds(request.features, request.count)
     for found in refer(dataset, make, cache, **{**limits, "anchors": 0}):
         if isinstance(found, Looking):
             yield tell(found.what, found.done, found.total, began, verb="compare")

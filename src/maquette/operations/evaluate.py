@@ -20,7 +20,7 @@ from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
     from maquette.data.dataset import Dataset
-    from maquette.features.cache import Cache
+    from maquette.features.extractor import Extractor, Make
     from maquette.judge.evidence import Reference
     from maquette.judge.report import Found
     from maquette.operations._judging import Judges
@@ -38,8 +38,9 @@ class Evaluate:
     report: str = setting("", "write a page with pictures", form="FILE.html")
     features: str = setting(
         "scattering",
-        "what likeness is measured in: scattering, patches, or a network of yours (inception=FILE, dinov2=FILE)",
-        form="KIND[=FILE]",
+        "what likeness is measured in: scattering, patches, likeness (a small network that learns from the dataset "
+        "first, or likeness=RUN), or a network of yours (inception=FILE, dinov2=FILE)",
+        form="KIND[=FILE|RUN]",
     )
     seed: int = setting(1_000_000, "the seed of the first image that is drawn", ge=0)
     copies: bool = setting(True, "also look for copies of training images")
@@ -79,7 +80,7 @@ def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
             else:
                 yield step
         assert made is not None
-        for event in judged(request.features, cache, dataset, made, copies=request.copies, judges=judges):
+        for event in judged(request.features, workspace, dataset, made, copies=request.copies, judges=judges):
             if isinstance(event, Event):
                 yield event
             else:
@@ -120,7 +121,13 @@ def _finite(value: Any) -> Any:
 
 
 def judged(
-    features: str, cache: Cache, dataset: Dataset, made: MadeImages, *, copies: bool, judges: Judges | None = None
+    features: str,
+    workspace: Workspace,
+    dataset: Dataset,
+    made: MadeImages,
+    *,
+    copies: bool,
+    judges: Judges | None = None,
 ) -> Iterator[Event | Found]:
     """Look at everything, measure, and yield what was found last."""
     from maquette.features.extractor import extract
@@ -130,7 +137,14 @@ def judged(
     from maquette.judge.report import Found
     from maquette.judge.restoration import restoration
 
-    make = maker(features)
+    cache = cache_of(workspace)
+    make: Make | None = None
+    for made_so in maker(features, workspace, dataset):
+        if isinstance(made_so, Event):
+            yield made_so
+        else:
+            make = made_so
+    assert make is not None
     reference: Reference | None = None
     began = time.perf_counter()
     what = ""
@@ -169,30 +183,43 @@ def judged(
     )  # fmt: skip
 
 
-def maker(features: str) -> Any:
-    """How the features that were asked for are made from images of the dataset."""
+def maker(features: str, workspace: Workspace, dataset: Dataset) -> Iterator[Event | Make]:
+    """How the features that were asked for are made from images of the dataset; a network may have to learn first."""
     from maquette.features import REGISTRY
     from maquette.features.network import NETWORKS
 
     kind, sign, file = features.partition("=")
-    if kind in NETWORKS.names():
+    if kind == "likeness":
+        from maquette.operations._likeness import likeness
+
+        for step in likeness(file, workspace, dataset):
+            yield step if isinstance(step, Event) else _always(step)
+    elif kind in NETWORKS.names():
         if not file:
             raise UsageError(f"the features {kind!r} need weights", do=f"write --features {kind}=FILE.safetensors")
-        extractor = NETWORKS.get(kind)(Path(file).expanduser())
-        return lambda images: extractor
-    if sign:
+        yield _always(NETWORKS.get(kind)(Path(file).expanduser()))
+    elif sign:
         raise UsageError(
             f"there is no network {kind!r}", do=f"networks whose weights you may give: {', '.join(NETWORKS.names())}"
         )
-    if features not in REGISTRY.names():
-        known = [*REGISTRY.names(), *(f"{name}=FILE" for name in NETWORKS.names())]
+    elif features not in REGISTRY.names():
+        known = [*REGISTRY.names(), "likeness", *(f"{name}=FILE" for name in NETWORKS.names())]
         raise UsageError(f"there is no kind of features {features!r}", do=nearest(features, known))
-    return REGISTRY.get(features)
+    else:
+        yield REGISTRY.get(features)
+
+
+def _always(extractor: Extractor) -> Make:
+    """Makes this one whatever the images are."""
+    return lambda images: extractor
 
 
 def bounds(features: str, count: int) -> dict[str, int]:
     """How many images are looked at: networks that enlarge what they see take a second for a dozen or two."""
-    return {"largest": max(5_000, count), "anchors": 500} if "=" in features else {}
+    from maquette.features.network import NETWORKS
+
+    slow = features.partition("=")[0] in NETWORKS.names()
+    return {"largest": max(5_000, count), "anchors": 500} if slow else {}
 
 
 def basis(reference: Reference, count: int) -> dict[str, str]:
