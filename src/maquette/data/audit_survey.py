@@ -25,7 +25,7 @@ from maquette.data.dataset import Dataset
 from maquette.data.parts import connected
 from maquette.data.stage import Arrays, Stage, Through
 
-_BLOCK_BYTES = 4 << 20
+_BLOCK_BYTES, _BLOCK_IMAGES = 4 << 20, 4_096
 _THREADS = 2
 _TELL_EVERY = 0.25
 _SAMPLE = 8192
@@ -94,7 +94,7 @@ class Survey:
     def block_size(self) -> int:
         """Images that are looked at together."""
         spec = self.data.spec
-        return max(1, _BLOCK_BYTES // (spec.height * spec.width * 4))
+        return max(1, min(_BLOCK_IMAGES, _BLOCK_BYTES // (spec.height * spec.width * 4)))
 
     def blocks(self) -> Iterator[tuple[int, NDArray[Any]]]:
         """All images, block by block: the first position and the images."""

@@ -43,7 +43,7 @@ from maquette.data.survey import Labels, Survey
 __all__ = ["Settings", "ingest", "parse_size"]
 
 _TELL_EVERY = 0.25
-_PIECE_BYTES, _PIECE_SECONDS = 8 << 20, 5.0
+_PIECE_BYTES, _PIECE_IMAGES, _PIECE_SECONDS = 8 << 20, 2_048, 5.0
 """Images are written in pieces of so many bytes, or after so many seconds: what a kill can cost."""
 _SAMPLE = 128
 _OPTED_OUT = "its makers do not allow training"
@@ -174,7 +174,7 @@ class _Ingest:
         """Decode everything and write what can be kept."""
         spec = writer.spec
         frames = sum(c.length for c in spec.conditions if c.kind == "frames")
-        most = max(1, _PIECE_BYTES // (spec.height * spec.width * 4 * (1 + frames)))
+        most = max(1, min(_PIECE_IMAGES, _PIECE_BYTES // (spec.height * spec.width * 4 * (1 + frames))))
         kept: list[Item] = []
         written = time.monotonic()
         for item in self._all(spec, decoder, previous):
