@@ -31,6 +31,10 @@ def echo(tmp_path, monkeypatch):
         "import os, time, pathlib\n"
         "from maquette.core.errors import ConditionError\n"
         "def make(settings):\n"
+        "    born = settings.get('born')\n"
+        "    if born and len(list(pathlib.Path(born).iterdir())) < settings['dying']:\n"
+        "        pathlib.Path(born, str(os.getpid())).touch()\n"
+        "        os.kill(os.getpid(), 9)\n"
         "    if settings.get('broken'): raise ConditionError('it cannot begin', do='do else')\n"
         "    def work(head, body):\n"
         "        once = head.get('once')\n"
@@ -59,6 +63,17 @@ def test_answers_come_in_order_from_several_processes(echo):
 def test_a_worker_that_dies_costs_time_alone(echo, tmp_path):
     tasks = [Task({"k": k, "once": str(tmp_path / f"{k}") if k in (3, 4, 11) else ""}) for k in range(16)]
     assert [head["k"] for head, _ in echo(tasks)] == list(range(16))
+
+
+@pytest.mark.parametrize("dying", [2, 9])
+def test_a_worker_that_dies_while_it_starts_counts_as_one_that_dies_at_its_task(echo, tmp_path, dying):
+    (tmp_path / "born").mkdir()
+    answers = echo([Task({"k": k}) for k in range(3)], count=1, born=str(tmp_path / "born"), dying=dying)
+    if dying < 4:
+        assert [head["k"] for head, _ in answers if "k" in head] == [0, 1, 2]
+    else:
+        with pytest.raises(WorkError, match=r"4 workers died one after the other at the same task \(signal 9\)"):
+            list(answers)
 
 
 def test_a_task_that_kills_every_worker_ends_the_work_in_a_sentence(echo):

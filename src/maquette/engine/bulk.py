@@ -120,6 +120,19 @@ class Given:
             raise WorkError(f"{self.tries} workers died one after the other at the same task ({why})")
 
 
+class _DiedAtBirth(Exception):
+    """A worker ended before it was ready for work."""
+
+    def __init__(self, how: str) -> None:
+        super().__init__(how)
+        self.how = how
+
+
+def _how(code: int) -> str:
+    """How a process ended, in words."""
+    return f"signal {-code}" if code < 0 else f"code {code}"
+
+
 class Pool:
     """Hands out tasks and hands over answers in order."""
 
@@ -222,7 +235,12 @@ class _Local(Pool):
 
     def _ask(self, number: int, given: Given) -> Answer | None:
         while not self._closed:
-            process = self._processes.get(number) or self._start(number)
+            try:
+                process = self._processes.get(number) or self._start(number)
+            except _DiedAtBirth as death:
+                if not self._closed:
+                    given.again(death.how)
+                continue
             assert process.stdin and process.stdout
             try:
                 write_message(process.stdin, dict(given.task.head), given.task.body)
@@ -230,9 +248,9 @@ class _Local(Pool):
                 head, body = read_message(process.stdout)
                 return {key: value for key, value in head.items() if key != "size"}, body
             except (OSError, EOFError, ValueError, KeyError):
-                code = self._end(number)
+                how = _how(self._end(number))
                 if not self._closed:
-                    given.again(f"signal {-code}" if code < 0 else f"code {code}")
+                    given.again(how)
         return None
 
     def _start(self, number: int) -> subprocess.Popen[bytes]:
@@ -249,10 +267,7 @@ class _Local(Pool):
             process.stdin.flush()
             head, _ = read_message(process.stdout)
         except (OSError, EOFError, ValueError, KeyError):
-            code = self._end(number)
-            if self._closed:
-                raise WorkError("the work was stopped") from None
-            raise WorkError(f"a worker could not be started (it ended with {code})", do="free some memory") from None
+            raise _DiedAtBirth(_how(self._end(number))) from None
         checked((head, b""))
         return process
 
