@@ -26,6 +26,7 @@ from torch import Tensor
 
 import maquette
 from maquette.core.errors import MaquetteError, TrainingError, UsageError
+from maquette.engine.near import Near
 from maquette.store.shelf import State
 
 PATIENCE = 1800.0
@@ -48,11 +49,24 @@ class Team:
         self.why: Callable[[], str] = str
         """Says what is known about a process that is lost."""
         self._inside = False
+        self._near = Near(self)
+        self._rooms: dict[tuple[int, str], Tensor] = {}
 
     def add_up(self, values: Tensor) -> None:
         """Replace the values by their sum over all processes."""
         with self._reached():
             dist.all_reduce(values)
+
+    def summed(self, count: int, device: torch.device, fill: Callable[[Tensor], None]) -> Tensor:
+        """The sum over all processes of so many numbers that `fill` writes; it stays until the next one of as many."""
+        near = self._near.summed(count, fill) if device.type == "cpu" else None
+        if near is not None:
+            return near
+        key = count, str(device)
+        values = self._rooms.setdefault(key, torch.empty(count, device=device))
+        fill(values)
+        self.add_up(values)
+        return values
 
     # What the first one says and the others hear
 

@@ -57,6 +57,7 @@ class Trainer:
         """How often training went back: then other random numbers are used, and half the rate."""
         self.sums: dict[str, float] = {}
         self.count = 0
+        self._known: dict[tuple[int, int, int], list[Tensor]] = {}
 
     def batches(self, position: int, count: int, passes: int = 1, group: Group | None = None) -> list[Batch]:
         """The training data from a place in its order, in one or several passes; of each the rows of this process."""
@@ -123,24 +124,38 @@ class Trainer:
 
     def _add_up(self, group: Group, parameters: Sequence[nn.Parameter], numbers: dict[str, Tensor]) -> None:
         """Make gradients and numbers those of the whole batch: one flat sum over all processes."""
-        sizes = [parameter.numel() for parameter in parameters]
-        like = parameters[0]
-        flat = torch.zeros(sum(sizes) + len(parameters) + len(numbers), device=like.device)
-        places = [  # views in the memory layout of their parameters, so that they can be gradients as they are
-            piece.as_strided(parameter.shape, parameter.stride())
-            for piece, parameter in zip(flat[: sum(sizes)].split(sizes), parameters, strict=True)
-        ]
+        size = sum(parameter.numel() for parameter in parameters)
         have = [k for k, parameter in enumerate(parameters) if parameter.grad is not None]
-        torch._foreach_copy_([places[k] for k in have], [parameters[k].grad for k in have])  # type: ignore[misc]
-        there = flat[sum(sizes) :][: len(parameters)]
-        there[have] = 1.0
-        if numbers:
-            flat[len(flat) - len(numbers) :] = torch.stack(list(numbers.values()))
-        group.add_up(flat)
-        for parameter, place, some in zip(parameters, places, there.tolist(), strict=True):
+
+        def fill(flat: Tensor) -> None:
+            places = self._places(flat, parameters)
+            torch._foreach_copy_([places[k] for k in have], [parameters[k].grad for k in have])  # type: ignore[misc]
+            for k in set(range(len(parameters))).difference(have):
+                places[k].zero_()
+            flat[size:] = 0.0
+            flat[size:][have] = 1.0
+            if numbers:
+                flat[len(flat) - len(numbers) :] = torch.stack(list(numbers.values()))
+
+        flat = group.summed(size + len(parameters) + len(numbers), parameters[0].device, fill)
+        there = flat[size:][: len(parameters)].tolist()
+        for parameter, place, some in zip(parameters, self._places(flat, parameters), there, strict=True):
             parameter.grad = place if some else None  # what no process has a gradient of stays without
-        for name, value in zip(numbers, flat[len(flat) - len(numbers) :], strict=True):
+        for name, value in zip(numbers, flat[len(flat) - len(numbers) :].clone(), strict=True):
             numbers[name] = value
+
+    def _places(self, flat: Tensor, parameters: Sequence[nn.Parameter]) -> list[Tensor]:
+        """Where each parameter's numbers stand, in its memory layout, so that they can be gradients as they are."""
+        key = id(parameters), flat.data_ptr(), len(flat)
+        if key not in self._known:
+            if len(self._known) > 8:
+                self._known.clear()
+            sizes = [parameter.numel() for parameter in parameters]
+            self._known[key] = [
+                piece.as_strided(parameter.shape, parameter.stride(), piece.storage_offset())
+                for piece, parameter in zip(flat[: sum(sizes)].split(sizes), parameters, strict=True)
+            ]
+        return self._known[key]
 
     def averaged_numbers(self) -> dict[str, float]:
         """The mean of every number since the last call."""

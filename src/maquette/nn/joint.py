@@ -33,6 +33,10 @@ class Group(Protocol):
     def add_up(self, values: Tensor) -> None:
         """Replace the values, of one shape in all processes, by their sum over all of them."""
 
+    def summed(self, count: int, device: torch.device, fill: Callable[[Tensor], None]) -> Tensor:
+        """The sum over all processes of so many numbers that `fill` writes, all of them; theirs until the next sum."""
+        ...
+
 
 @dataclass(frozen=True)
 class Share:

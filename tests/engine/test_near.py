@@ -1,0 +1,47 @@
+"""Sums of processes of one machine: through shared memory or not, all of them have the same, again and again."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from groups import play
+
+from maquette.engine import near
+
+
+def rounds(team):
+    """Sums of several lengths, in turns; each process adds numbers of its own."""
+    found = []
+    for turn, count in enumerate([5, 3, 5, 700, 3, 700, 5]):
+        fill = lambda place, turn=turn: place.copy_(torch.arange(len(place)) + 0.1 * team.rank + turn)  # noqa: E731
+        found.append(team.summed(count, torch.device("cpu"), fill).clone())
+    return found
+
+
+@pytest.mark.parametrize("world", [2, 3, 5])
+@pytest.mark.parametrize("way", ["memory", "messages", "too much"])
+def test_all_have_the_same_sum(world, way, monkeypatch, tmp_path):
+    monkeypatch.setattr(near, "_FOLDER", tmp_path if way != "messages" else tmp_path / "none")
+    if way == "too much":
+        monkeypatch.setattr(near, "_LARGEST", 8 * world * 100)  # what was shared before goes on, or goes
+    results = play(world, rounds)
+    for turn, (count, *each) in enumerate(zip([5, 3, 5, 700, 3, 700, 5], *results, strict=True)):
+        right = sum(torch.arange(count, dtype=torch.float64) + 0.1 * rank + turn for rank in range(world))
+        torch.testing.assert_close(each[0].double(), right, rtol=1e-6, atol=1e-5)
+        assert all(torch.equal(one, each[0]) for one in each)
+    assert not any(tmp_path.iterdir()), "nothing lies about"
+
+
+def test_a_process_of_another_machine_means_that_nobody_shares(monkeypatch, tmp_path):
+    monkeypatch.setattr(near, "_FOLDER", tmp_path)
+    mapped = near._mapped
+    calls = []
+
+    def one_cannot(path, size):
+        calls.append(path)
+        return None if len(calls) == 2 else mapped(path, size)
+
+    monkeypatch.setattr(near, "_mapped", one_cannot)
+    results = play(3, lambda team: (rounds(team), team._near._possible))
+    assert [possible for _, possible in results] == [False] * 3
+    assert all(torch.equal(one, other) for one, other in zip(results[0][0], results[2][0], strict=True))
