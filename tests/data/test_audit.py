@@ -352,7 +352,7 @@ def test_in_a_crowd_only_the_closest_are_copies(tmp_path):
     finding = result["near-duplicates"].finding
     groups = {tuple(sorted(group.tolist())) for group in finding.groups}
     assert groups <= {(k, 160 + k) for k in range(10)}
-    assert len(groups) >= 9
+    assert len(groups) >= 8
     assert "so alike that" in finding.text
     assert not result["recoloured-duplicates"].finding
 

@@ -25,11 +25,10 @@ BELOW = 4.0
 """Log odds below zero in which chance pairs lie too, if those above are the end of a tail and not copies."""
 ALMOST = 0.25
 """As many of them, as a share of those above, at least."""
-FALSE = 1e-3
-"""False pairs an image that are put up with."""
 LEAST = 8
-TAIL = (0.98, 0.995)
-"""Of chance pairs by their odds: where their tail is measured."""
+USUAL, MARGIN = 0.995, 3.0
+"""A copy must be likelier than so many chance pairs, by so much: evidence cannot grow without end, and of all pairs of
+three such sets none was more than 2.9 above that (docs/log.md); a tail that is drawn out would ask for far too much."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +63,7 @@ def crowd_of(
     above, almost = chance.score > 0, (chance.score > -BELOW) & (chance.score <= 0)
     if above.sum() < LEAST or almost.sum() < max(LEAST, ALMOST * above.sum()):
         return Crowd()  # there are copies indeed
-    wanted = FALSE * count / (count * (count - 1) / 2)
-    score = _beyond(chance.score.astype(np.float64), wanted)
-    return Crowd(max(0.0, score))
+    return Crowd(max(0.0, float(np.quantile(chance.score, USUAL)) + MARGIN))
 
 
 def _by_chance(
@@ -88,16 +85,3 @@ def _by_chance(
         piece["view"], piece["likeness"] = likeness.argmax(1), likeness.max(1)
         pieces.append(piece)
     return np.concatenate(pieces)
-
-
-def _beyond(values: NDArray[np.float64], wanted: float) -> float:
-    """The value that the share `wanted` of chance pairs lies beyond, if their tail falls off like a normal one.
-
-    Evidence cannot grow without end, so an exponential tail would ask for far too much. The place is read off where the
-    few true copies among the pairs drawn do not count yet.
-    """
-    from scipy.special import ndtri
-
-    low, high = np.quantile(values, TAIL)
-    z_low, z_high = -ndtri(1 - np.array(TAIL))
-    return float(high + (high - low) / (z_high - z_low) * max(0.0, -ndtri(wanted) - z_high))
