@@ -57,8 +57,9 @@ def near_duplicates(survey: Survey, settings: Settings) -> Finding:
             f"{len(groups):,} groups of together {sum(map(len, groups)):,} images, among images that are all so alike "
         )
         text += "that only the closest can be told to be copies"
-    severity = None if len(extra) else "doubtful"
-    return Finding(groups=groups, extra=extra, why=why, charts=charts, severity=severity, text=text)
+    return Finding(
+        groups=groups, extra=extra, why=why, charts=charts, severity=None if len(extra) else "doubtful", text=text
+    )  # fmt: skip
 
 
 def best_first(survey: Survey, group: np.ndarray) -> np.ndarray:
