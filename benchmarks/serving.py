@@ -2,7 +2,8 @@
 
     python benchmarks/serving.py --run RUN [--home HOME] [PART...]
 
-Parts: start, first, walk, preview, load, burst, disconnects, sigterm, traversal, schemas; all when none is named.
+Parts: start, first, walk, preview, uploads, load, burst, disconnects, sigterm, traversal, schemas; all when none is
+named.
 RUN is a run of 64 pixels that makes images (maquette train starter --family gan --time 2m --to RUN). Prints a line a
 figure and ends with 1 where a bar is missed.
 """
@@ -375,6 +376,67 @@ async def sigterm(server: Server, run: str, scale: int) -> None:
         good == 64 and code == 0)  # fmt: skip
 
 
+async def uploads(server: Server, run: str, scale: int) -> None:
+    """Two gigabytes that are too many, told and untold, and ten thousand small files over four connections."""
+    import numpy as np
+    from PIL import Image as Pillow
+
+    await warmed(server, run)
+    kept = Path(server.home, "uploads", "bench")
+    before, large = server.memory(), 2 << 30
+    line = await Line(server).open()
+    began = time.perf_counter()
+    line.send(server.request("POST", "/api/uploads?into=bench&name=a.png").replace(
+        b"content-length: 0", f"content-length: {large}".encode()))  # fmt: skip
+    status, _, body = await line.answer()
+    say("upload of 2 GB that says so", f"{status} after {1000 * (time.perf_counter() - began):.0f} ms: "
+        f"{json.loads(body)['error']}", status == 413)  # fmt: skip
+    line.close()
+    line = await Line(server).open()
+    head = server.request("POST", "/api/uploads?into=bench&name=b.png").replace(
+        b"content-length: 0", b"transfer-encoding: chunked"
+    )
+    line.send(head)
+    began, part, sent = time.perf_counter(), bytes(1 << 20), 0
+    assert line.writer is not None
+    answer = asyncio.create_task(line.answer())
+    try:
+        while sent < large // min(scale, 4) and not answer.done():
+            line.writer.writelines([b"100000\r\n", part, b"\r\n"])
+            await line.writer.drain()
+            sent += len(part)
+    except ConnectionError:
+        pass
+    status = (await answer)[0]
+    held = sum(file.stat().st_size for file in kept.rglob("*") if file.is_file())
+    say("upload of 2 GB that does not say so", f"{status} after {sent >> 20:,} MB and "
+        f"{time.perf_counter() - began:.1f} s, {held} bytes stored, memory {(server.memory() - before) >> 20:+} MB",
+        status == 413 and held == 0)  # fmt: skip
+    line.close()
+    stream = io.BytesIO()
+    Pillow.fromarray(np.random.default_rng(0).integers(0, 255, (32, 32, 3), np.uint8)).save(stream, "PNG")
+    content, total = stream.getvalue(), 10_000 // scale
+    left, wrong = iter(range(total)), 0
+    began = time.perf_counter()
+
+    async def client() -> int:
+        one, failed = await Line(server).open(), 0
+        for k in left:
+            asked = server.request("POST", f"/api/uploads?into=bench&name=folder/{k}.png")
+            one.send(asked.replace(b"content-length: 0", f"content-length: {len(content)}".encode()) + content)
+            failed += (await one.answer())[0] != 201
+        one.close()
+        return failed
+
+    wrong = sum(await asyncio.gather(*(client() for _ in range(4))))
+    seconds, probe = time.perf_counter() - began, Line(server)
+    listed = json.loads((await probe.ask("GET", "/api/uploads/bench"))[2])["total"]
+    say(f"{total:,} files of {len(content):,} bytes", f"{listed:,} taken in {seconds:.1f} s ({total / seconds:.0f}/s), "
+        f"memory {(server.memory() - before) >> 20:+} MB", not wrong and listed == total)  # fmt: skip
+    await probe.ask("DELETE", "/api/uploads/bench")
+    probe.close()
+
+
 def traversal(home: str, run: str, scale: int) -> None:
     """Five thousand words for each path parameter, and as many for each word of a query and each setting of a verb."""
     import maquette as mq
@@ -419,8 +481,8 @@ def schemas(server: Server, run: str, scale: int) -> None:
 
 
 SERVED: dict[str, Callable[..., Any]] = {
-    "first": first, "walk": walk, "preview": preview, "load": load, "burst": burst, "disconnects": disconnects,
-    "sigterm": sigterm, "schemas": schemas,
+    "first": first, "walk": walk, "preview": preview, "uploads": uploads, "load": load, "burst": burst,
+    "disconnects": disconnects, "sigterm": sigterm, "schemas": schemas,
 }  # fmt: skip
 ALONE: dict[str, Callable[..., Any]] = {"start": start, "traversal": traversal}
 

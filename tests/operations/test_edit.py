@@ -131,6 +131,8 @@ def test_a_walk_through_seeds_closes_in_even_steps(edit, home, tmp_path):
     assert motion["frames"] == 24 and motion["unevenness"] < 0.1 and 0.8 < motion["closure"] < 1.2
     assert motion["flicker"] < 0.6
     (film,) = result.facts["films"]
+    kinds = {str(one.path): one.facts.get("kind", "image") for one in Workspace(home).index.list("image")}
+    assert kinds[film] == "film" and kinds[result.facts["images"][0]] == "image", "both are found in the gallery"
     with Pillow.open(film) as picture:
         assert picture.n_frames == 24 and picture.size == (16, 16)
     assert len(result.facts["images"]) == 24

@@ -20,6 +20,8 @@ from maquette.store.workspace import Workspace
 def do(workspace, verb, **values):
     *_, last = table.run(verb, workspace, values)
     assert isinstance(last, Result)
+    known = {str(entry.path) for entry in workspace.index.list("image")} if "images" in last.facts else set()
+    assert verb not in ("decode", "complete") or known >= set(last.facts["images"]), "the gallery finds them"
     return last
 
 

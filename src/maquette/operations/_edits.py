@@ -129,7 +129,7 @@ class Bench:
         }  # fmt: skip
         path = self.to / f"{name}{FORMATS[self.press.format][1]}"
         manifest = self.press.generated(path, made, facts)
-        self._note(path, made.seed, manifest.digest)
+        self._note(path, None if made.mix else made.seed, manifest.digest)
         return path
 
     def _note(self, path: Path, seed: int | None, manifest: str = "") -> None:

@@ -153,6 +153,9 @@ def make(request: Sample, filming: Filming, inputs: Inputs, seeds: range, worksp
         yield Note(text=f"{len(press.unfit):,} frames carry no watermark, for example because {press.unfit[0]}")
     every = [path for frames in paths for path in frames]
     workspace.index.add_images(every, noted)
+    workspace.index.add_images(
+        films, [{"run": str(filming.run.path), "seed": seed, "kind": "film"} for seed in used[: len(films)]]
+    )
     result = {
         "images": [str(path) for path in every], "seeds": used, "to": str(to), "set_aside": inputs.refused,
         "films": [str(path) for path in films], "frames": length,

@@ -130,6 +130,8 @@ def complete(request: Complete, workspace: Workspace) -> Iterator[Event]:
             verb="complete", done=len(paths), total=len(seeds), unit="images", seconds=round(spent, 2),
             eta=round(spent / len(paths) * (len(seeds) - len(paths)), 1),
         )  # fmt: skip
+    # Without its seed: that alone does not make such an image again.
+    workspace.index.add_images(paths, [{"run": str(run.path)}] * len(paths))
     world = world_of(run, dataset_of(run))
     order, times = list(range(len(pictures))), None
     if isinstance(world, str):

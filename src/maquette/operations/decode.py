@@ -69,6 +69,7 @@ def decode(request: Decode, workspace: Workspace) -> Iterator[Event]:
             verb="decode", done=done, total=len(places), unit="images", seconds=round(spent, 2),
             eta=round(spent / done * (len(places) - done), 1),
         )  # fmt: skip
+    workspace.index.add_images(places, [{"run": str(run.path)}] * len(places))
     facts = {"images": [str(place) for place in places], "to": str(to)}
     yield Result(verb="decode", facts=facts, value=Pictures(places), summary=f"{len(places):,} images in {to}.")
 

@@ -100,6 +100,7 @@ def edit_walk(request: Walk, workspace: Workspace) -> Iterator[Event]:
                 if done % 16 == 0 or done == request.count:
                     yield on.progress(verb, done, request.count, "frames")
         films.append(str(path))
+        workspace.index.add_images([path], [{"run": str(on.run.path), "kind": "film"}])
         yield Made(path=str(path), what="film")
         if request.film == "webm" and request.sign == "on":
             yield Note(text="WebM files cannot carry a signature; the sheet and the stills do")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import cv2
@@ -28,8 +29,21 @@ def wrapped(plane: Floats, sigma: float) -> Floats:
     return np.asarray(cv2.GaussianBlur(padded, (side, side), sigma)[reach:-reach, reach:-reach])
 
 
+KEPT = 1 << 20
+"""Pixels of the largest field of noise that is kept."""
+
+
 def soft_noise(height: int, width: int, size: float, seed: int, stream: int = 0) -> Floats:
-    """Gaussian noise of deviation 1, as coarse as `size` pixels, that wraps around."""
+    """Gaussian noise of deviation 1, as coarse as `size` pixels, that wraps around.
+
+    The last fields of moderate size are kept, since drawing them is most of the work, and a slider that is moved, or
+    the next image of the same size, asks for the same again.
+    """
+    make = _kept if height * width <= KEPT else _soft_noise
+    return make(height, width, size, seed, stream)
+
+
+def _soft_noise(height: int, width: int, size: float, seed: int, stream: int) -> Floats:
     sigma = 0.5 * size
     factor = max(1, int(sigma / 4))  # coarse noise is made small: a coarse field has few degrees of freedom
     tall, wide = max(4, round(height / factor)), max(4, round(width / factor))
@@ -43,7 +57,12 @@ def soft_noise(height: int, width: int, size: float, seed: int, stream: int = 0)
         field = cv2.warpAffine(field, matrix, (width, height), flags=cv2.INTER_CUBIC)  # small pixels' centres to ours
     field -= field.mean()
     deviation = float(field.std())
-    return np.asarray(field / np.float32(deviation or 1))
+    found = np.asarray(field / np.float32(deviation or 1))
+    found.setflags(write=False)  # whoever asks next is given it too
+    return found
+
+
+_kept = functools.lru_cache(maxsize=8)(_soft_noise)
 
 
 def film_noise(height: int, width: int, size: float, seed: int) -> Floats:

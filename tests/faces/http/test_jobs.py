@@ -155,3 +155,11 @@ def test_training_is_followed_paused_and_taken_up_again(studio):
     until(lambda: studio.get(f"/api/jobs/{again['id']}")["state"] in ("cancelled", "done"))
     assert studio("DELETE", "/api/runs/long").status == 200
     assert "long" not in [run["id"] for run in studio.get("/api/runs")]
+
+
+def test_what_a_job_has_made_is_there_when_the_job_is_done(studio, monkeypatch):
+    """However long lists are believed, and also where one was read while the job went on."""
+    monkeypatch.setattr("maquette.faces.http.catalogue.FRESH", 1e9)
+    assert len(studio.get("/api/datasets")) == 1
+    job = studio.job("ingest", {"source": ["drawn:shapes"], "to": "more", "size": "16", "count": 8})
+    assert job["state"] == "done" and {"more", "shapes"} == {one["id"] for one in studio.get("/api/datasets")}

@@ -54,13 +54,16 @@ class Studio:
     def door(self):
         return f"{self.url}/?token={self.token}"
 
-    def ask(self, path, values=None, method=None):
+    def fetch(self, path, values=None, method=None):
         body = None if values is None else json.dumps(values).encode()
         request = urllib.request.Request(self.url + path, data=body, method=method)
         request.add_header("Authorization", f"Bearer {self.token}")
         request.add_header("Content-Type", "application/json")
         with urllib.request.urlopen(request, timeout=60) as answer:
-            return json.load(answer)
+            return answer.read()
+
+    def ask(self, path, values=None, method=None):
+        return json.loads(self.fetch(path, values, method))
 
     def do(self, verb, **values):
         """Do a verb and wait for its end."""

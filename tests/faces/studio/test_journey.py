@@ -3,6 +3,7 @@
 import io
 import re
 
+import numpy as np
 import pytest
 from PIL import Image as Pillow
 from playwright.sync_api import expect
@@ -74,7 +75,22 @@ def test_from_images_to_a_verified_refined_picture(visit, studio, photos):
     page.locator(".cell[role=option]").first.focus()
     page.keyboard.press("r")
     expect(page.locator(".cell[role=option]")).to_have_count(9)
-    page.locator(".cell[role=option]").first.focus()
+    cells = page.locator(".cell[role=option]")
+    cells.nth(0).focus()
+    page.keyboard.press("Space")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Space")  # two under one divider
+    expect(page.locator(".divided img")).to_have_count(2)
+    page.keyboard.press("Escape")
+    cells.nth(4).click(modifiers=["Control"])  # beside the one that is chosen still
+    press(page, "Mix")
+    page.get_by_label("From one to the other in digits").fill("0.4")
+    page.get_by_label("From one to the other in digits").blur()
+    press(page, "Keep")
+    expect(page.locator(".toast")).to_contain_text("Kept in the gallery")
+    press(page, "Wall")
+    expect(cells).to_have_count(10)
+    cells.nth(1).focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
     expect(page.locator(".stage img")).to_be_visible()
@@ -99,7 +115,7 @@ def test_from_images_to_a_verified_refined_picture(visit, studio, photos):
     expect(page.get_by_text("Signed, and whole")).to_be_visible()
     expect(column(page)).to_contain_text("present")
     press(page, "Back to the gallery")
-    expect(page.locator(".cell[role=option]")).to_have_count(10)
+    expect(page.locator(".cell[role=option]")).to_have_count(11)
 
     # any file is looked at where it is dropped
     page.locator(".zone input[type=file]").set_input_files([photos / "red" / "00.png", photos / "blue" / "broken.png"])
@@ -112,7 +128,7 @@ def test_from_images_to_a_verified_refined_picture(visit, studio, photos):
     page.keyboard.press("Space")
     press(page, "Delete", column(page))
     press(page, "Undo", page.locator(".toast"))
-    assert studio.ask("/api/images")["total"] == 10
+    assert studio.ask("/api/images")["total"] == 11
 
 
 def test_a_step_works_where_one_paints(visit, studio, tmp_path):
@@ -191,3 +207,21 @@ def test_a_training_outlives_its_page_its_tab_and_its_server(visit, studio):
     expect(first.locator(".tray")).to_have_count(0)  # what one tab does, the other shows
     expect(first.get_by_role("button", name="Continue", exact=True)).to_be_visible()
     assert next(run for run in studio.ask("/api/runs") if run["name"] == "long")["state"] == "paused"
+    assert "2,000,000 images" in studio.ask("/api/runs/long")["promise"]
+
+    # what it learned until then completes a picture where one paints, and leaves as a file
+    first.goto(f"{studio.url}/#/make?run=long&view=complete&open=item:shapes/3")
+    box = first.locator(".painted").bounding_box()
+    first.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.8)
+    first.mouse.down()
+    first.mouse.move(box["x"] + box["width"] * 0.8, box["y"] + box["height"] * 0.8, steps=4)
+    first.mouse.up()
+    press(first, "Complete", first.locator(".canvas-side"))
+    expect(first.locator(".variations img")).to_have_count(4)
+    first.locator(".variations button").first.click()
+    paths = ("/api/datasets/shapes/items/3.png", f"/api/images/{first.url.split('open=')[1]}.png")
+    given, found = (np.asarray(Pillow.open(io.BytesIO(studio.fetch(path)))) for path in paths)
+    assert np.array_equal(given[:16], found[:16]) and not np.array_equal(given[22:], found[22:])
+    first.get_by_text("Take the model elsewhere").click()
+    press(first, "As a page")
+    expect(first.get_by_role("link", name=re.compile("^Save .* MB$"))).to_be_visible(timeout=120_000)

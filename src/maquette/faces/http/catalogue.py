@@ -43,9 +43,11 @@ class Catalogue:
         self._known: dict[str, tuple[float, tuple[int, ...], dict[str, Entry]]] = {}
         self._datasets: OrderedDict[Path, tuple[int, Dataset]] = OrderedDict()
         self._lock = threading.RLock()
+        self._times = 0
 
     def changed(self) -> None:
-        """Something was made or removed."""
+        """Something was made or removed: no list that was begun before is believed."""
+        self._times += 1
         self._known.clear()
 
     def all(self, kind: str) -> Mapping[str, Entry]:
@@ -54,8 +56,10 @@ class Catalogue:
         # Images are many and come through the index alone, so they are the same as long as its file is.
         stamp = _stamp(self.workspace.index.path) if kind == "image" else ()
         if known is None or now - known[0] > (SEEN if stamp else FRESH) or stamp != known[1]:
+            times = self._times
             known = (now, stamp, {self.id_of(entry): entry for entry in self.workspace.index.list(kind)})
-            self._known[kind] = known
+            if times == self._times:
+                self._known[kind] = known
         return known[2]
 
     def id_of(self, entry: Entry) -> str:

@@ -56,6 +56,8 @@ class Jobs:
         self._reserved = 0
         self._lock = threading.Lock()
         self._over: dict[str, asyncio.Event] = {}
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a job has ended: there may be other things than before."""
         self.describe: Callable[[Job, bool], dict[str, Any]] = lambda job, brief: job.facts(brief=brief)
 
     # What the routes ask
@@ -191,6 +193,7 @@ class Jobs:
         self._told.pop(job.id, None)
         self.counts[job.verb, job.state] = self.counts.get((job.verb, job.state), 0) + 1
         self._save(job)
+        self.changed()
         self._over.pop(job.id, asyncio.Event()).set()
         self._tell(job)
         self.hub.tell("changed", {"what": ["datasets", "runs", "images", "reports"]})

@@ -56,10 +56,12 @@ class Studio:
     def open(cls, workspace: Workspace, *, paths: bool, queue: int, at_once: int) -> Studio:
         """Everything of a workspace, before anybody is let in."""
         catalogue, hub = Catalogue(workspace), Hub()
+        jobs = Jobs(workspace, hub, queue=queue, at_once=at_once)
+        jobs.changed = catalogue.changed
         return cls(
             workspace=workspace, paths=paths, queue=queue, catalogue=catalogue,
             reader=Reader(catalogue, paths=paths), hub=hub,
-            jobs=Jobs(workspace, hub, queue=queue, at_once=at_once), looks=Looks(), page=Page.read(),
+            jobs=jobs, looks=Looks(), page=Page.read(),
             presses=Presses(workspace), proofs=Proofs(workspace),
         )  # fmt: skip
 

@@ -13,6 +13,7 @@ from starlette.responses import FileResponse, Response
 from maquette.faces.http.endpoint import Call, Parameter, endpoint, is_number, missing
 from maquette.faces.http.looks import png, scaled
 from maquette.faces.http.verbs import told
+from maquette.faces.progress import duration
 from maquette.operations import schemas
 from maquette.store import disk
 from maquette.store.index import Entry
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 _WIDTH = {"width": Parameter("integer", "so many pixels wide; as it is when left out", ge=8, le=1024)}
 _PARTS = ("train", "held-out", "aside")
 SHEETS, RECORDS = 5000, 5000
+FLOOR = 0.0
+"""The distance of real images to other real ones: the measure of judgements while training has no bias, so nothing."""
 
 
 def _base(studio: Studio, entry: Entry) -> dict[str, Any]:
@@ -248,13 +251,33 @@ def run(studio: Studio, call: Call) -> Any:
         "dials": [told(dial) for dial in known.dials] if known else [], "powers": powers,
         "accepts": list(known.accepts) if known else [],
         "lives": made["makes"] and not kinds & {"image", "map", "frames"},
-        "completes": facts.get("family") == "recurrent", "plan": facts.get("plan"), "choice": facts.get("choice"),
+        "completes": "completes" in powers, "plan": facts.get("plan"), "choice": facts.get("choice"),
+        "promise": _promise(studio, facts), "floor": FLOOR,
         "chosen": facts.get("chosen"), "stopped": facts.get("stopped"),
         "judged": [line for _, line in disk.read_lines(entry.path / "judged.jsonl") if line is not None],
         "evaluation": _object(entry.path / "evaluation.json"), "card": _object(entry.path / "card.json"),
         "sheets": len(_sheets(entry.path)),
         "facts": {key: value for key, value in facts.items() if key not in ("recipe", "model_recipe")},
     }  # fmt: skip
+
+
+def _promise(studio: Studio, facts: Mapping[str, Any]) -> str | None:
+    """What the first minute's measuring led to, in a sentence; nothing for what is done or was not measured."""
+    plan, rate = _mapping(facts.get("plan")), _mapping(facts.get("choice")).get("rate")
+    images, seconds = plan.get("images"), plan.get("seconds")
+    if facts.get("stopped") in ("finished", "settled") or not images:
+        return None
+    seconds = seconds or (images / rate if rate else None)
+    within = f" in {duration(seconds)} of training" if seconds else ""
+    digest = _mapping(facts.get("dataset")).get("digest")
+    same = [name for name, one in studio.catalogue.all("dataset").items() if one.facts.get("digest") == digest]
+    if not same:
+        return f"it will see about {images:,} images{within}"
+    with studio.catalogue.dataset(same[0]) as data:
+        count = len(data.indices("train"))
+    times = images / max(1, count)
+    each = f"each of the {count:,} about {times:,.0f} times" if times >= 1.5 else f"of {count:,} there are"
+    return f"it will see about {images:,} images{within}, {each}"
 
 
 def _facts(path: Path) -> Mapping[str, Any]:

@@ -1,7 +1,8 @@
 // Files on their way in: dropped anywhere or chosen, whole folders too, sent a few at a time, shown as they arrive.
 import { html, signal, useEffect, useRef } from "./base.js";
 import { Button } from "./controls.js";
-import { send } from "./server.js";
+import { Problem, ask, send } from "./server.js";
+import { bytes } from "./words.js";
 
 const AT_ONCE = 4;
 const SHOWN = 400;
@@ -47,33 +48,49 @@ export async function bring(files) {
   const name = together ? top : files.length === 1 ? files[0].path.replace(/\.[^.]*$/, "") : "";
   arriving.value = { batch, name, total: files.length, arrived: 0, bytes: 0, failed: [], shown: [], over: false, stop };
   const mine = () => arriving.value?.batch === batch;
-  const queue = [...files];
+  // Ten thousand files are not ten thousand pieces of news: what came since is shown ten times a second.
+  let next = 0;
+  let news = { arrived: 0, bytes: 0, failed: [], shown: [] };
+  let due = 0;
+  const publish = () => {
+    clearTimeout(due);
+    due = 0;
+    if (!mine()) return;
+    const now = arriving.value;
+    arriving.value = { ...now, arrived: now.arrived + news.arrived, bytes: now.bytes + news.bytes, failed: [...now.failed, ...news.failed], shown: [...now.shown, ...news.shown] };
+    news = { arrived: 0, bytes: 0, failed: [], shown: [] };
+  };
   const worker = async () => {
-    for (let one = queue.shift(); one && mine(); one = queue.shift()) {
+    while (next < files.length && mine()) {
+      const one = files[next];
+      next += 1;
       const path = together ? one.path.slice(top.length + 1) : one.path;
-      let error = "";
       try {
         await sendPatiently(one.file, path, batch, stop.signal);
+        if (!mine()) return;
+        news.arrived += 1;
+        news.bytes += one.file.size;
+        const room = arriving.value.shown.length + news.shown.length < SHOWN;
+        if (room && one.file.type.startsWith("image/") && one.file.size < 3e7) news.shown.push({ url: URL.createObjectURL(one.file), path: one.path });
       } catch (problem) {
-        if (problem.name === "AbortError") return;
-        error = problem.message;
+        if (problem.name === "AbortError" || !mine()) return;
+        news.failed.push({ path: one.path, error: problem.message });
       }
-      if (!mine()) return;
-      const now = arriving.value;
-      const failed = error ? [...now.failed, { path: one.path, error }] : now.failed;
-      const shown = !error && now.shown.length < SHOWN && one.file.type.startsWith("image/") && one.file.size < 3e7
-        ? [...now.shown, { url: URL.createObjectURL(one.file), path: one.path }]
-        : now.shown;
-      arriving.value = { ...now, failed, shown, arrived: now.arrived + (error ? 0 : 1), bytes: now.bytes + one.file.size };
+      due ||= setTimeout(publish, 100);
     }
   };
   await Promise.all(Array.from({ length: Math.min(AT_ONCE, files.length) }, worker));
+  publish();
   if (mine()) arriving.value = { ...arriving.value, over: true };
   return batch;
 }
 
-/** A server that is away or busy for a moment costs a pause, not the file. */
+let limits = null;
+
+/** A server that is away or busy for a moment costs a pause, not the file; one that is too large is not sent at all. */
 async function sendPatiently(file, path, batch, stop) {
+  limits ??= (await ask("/api").catch(() => null))?.limits ?? null;
+  if (limits && file.size > limits.file) throw new Problem(`${bytes(file.size)} are more than the ${bytes(limits.file)} that a file may have`, 413);
   for (let pause = 500; ; pause *= 2) {
     try {
       return await send(file, path, batch, stop);

@@ -94,6 +94,9 @@ export async function refresh(what = ["datasets", "runs"]) {
     what.map(async (name) => {
       try {
         const answer = await ask(`/api/${name}`);
+        const shown = { datasets: theDataset, runs: theRun }[name].value;
+        const gone = shown && ![...(answer.items ?? answer)].some((one) => one.id === shown.id && !one.missing);
+        if (gone) tell(`${shown.name} is not there any more: it was deleted or moved`, { seconds: 8 });
         batch(() => {
           lists[name].value = (answer.items ?? answer).filter((one) => !one.missing);
           trouble.value = "";

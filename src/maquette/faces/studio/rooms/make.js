@@ -1,15 +1,15 @@
 // Make: a wall of what the model made; its conditions, seed and dials beside it; the map, mixes, variations, walks and completing.
-import { html } from "../base.js";
+import { html, useEffect, useState } from "../base.js";
 import { hand, useDrop } from "../arrive.js";
 import { Condition, Seed, asLive, asVerb, randomSeed } from "../asking.js";
 import { Act, Bar, Button, Empty, Field, More, Wrong, useAct, useKept } from "../controls.js";
 import { can, walk } from "../edits.js";
-import { at } from "../server.js";
+import { ask, at } from "../server.js";
 import { useKeys } from "../shell.js";
 import { ACTIVE, changed, datasets, done, go, jobs, place, run, start, tell, theRun, verb } from "../state.js";
 import { Divided, Stage } from "../view.js";
 import { Wall, fit, useChosen, usePages } from "../wall.js";
-import { many, title } from "../words.js";
+import { bytes, many, named, sentence, title } from "../words.js";
 import { Complete } from "./complete.js";
 import { Map, Mix, Variations } from "./map.js";
 import { useRun } from "./train.js";
@@ -28,7 +28,7 @@ const DIALS = 3;
 
 function Model({ id }) {
   const { facts, error } = useRun(id, changed.runs.value);
-  const [asked, ask] = useKept(`asked.${id}`);
+  const [asked, askFor] = useKept(`asked.${id}`);
   const [dials, turn] = useKept(`dials.${id}`);
   const [values, set] = useKept("sample", { count: 16, seed: 0 });
   const pages = usePages(`/api/images?run=${encodeURIComponent(id)}`, changed.images.value);
@@ -50,7 +50,7 @@ function Model({ id }) {
   const given = specs.find((one) => one.kind === "image" || one.kind === "map");
   useDrop(given ? `Drop an image as the ${given.name}` : facts?.completes ? "Drop an image to complete it" : "", async (files) => {
     const [name] = await hand(files.slice(0, 1));
-    if (given) ask(given.name, name);
+    if (given) askFor(given.name, name);
     else go({ view: "complete", open: name });
   }, [id]);
   const compare = (item) => {
@@ -93,19 +93,43 @@ function Model({ id }) {
           ${pages.total === 0 && !busy.length
             ? html`<${Empty} heading="Nothing was made yet" action=${html`<${Button} primary aria-busy=${making.busy} onClick=${() => making.press()}>Make ${many(values.count || 16, "image")}<//>`}>Each image has a number, its seed: the same seed gives the same image.<//>`
             : html`<${Wall} pages=${pages} cell=${cell} keyOf=${keyOf} chosen=${picks.chosen} label="Images made"
-                picture=${(item) => ({ src: at.image(item.id), label: [`seed ${item.seed ?? ""}`, ...Object.values(item.conditions ?? {})].filter((one) => typeof one !== "object").join(", ") })}
+                picture=${(item) => ({ src: at.image(item.id), label: [Number.isFinite(item.seed) ? `seed ${item.seed}` : item.file, ...Object.values(item.conditions ?? {})].filter((one) => typeof one !== "object").join(", ") })}
                 onOpen=${(item) => go({ open: item.id })} onChoose=${picks.choose} onSpace=${compare}
                 onDrop=${(from, item) => go({ view: "mix", open: `${from},${item.id}` })} />`}`}
     </section>
     <aside class="column" aria-label="What to make">
-      ${specs.map((spec) => html`<${Condition} key=${spec.name} spec=${spec} value=${asked[spec.name]} change=${(value) => ask(spec.name, value)} />`)}
+      ${specs.map((spec) => html`<${Condition} key=${spec.name} spec=${spec} value=${asked[spec.name]} change=${(value) => askFor(spec.name, value)} />`)}
       <${Seed} setting=${known("seed")} value=${values.seed} change=${(seed) => set("seed", seed)} />
       <${Field} name="How many" hint=${false} setting=${{ ...known("count"), default: 16, bounds: { ge: 1, le: 64 } }} value=${values.count} change=${(count) => set("count", count ?? 16)} />
       ${own.slice(0, space).map((dial) => html`<${Field} key=${dial.name} setting=${dial} value=${dials[dial.name]} change=${(value) => turn(dial.name, value)} />`)}
       <div class="act wide"><${Button} primary aria-busy=${making.busy} disabled=${!facts || !theRun.value.makes} onClick=${() => making.press()}>Make<//><${Wrong} text=${making.error} />
         ${facts && !theRun.value.makes && html`<p class="soft">This model makes no images yet: it is still learning, or it is one that looks.</p>`}</div>
       <${More} groups=${[["This model's dials", own.slice(space), dials, turn], ["Images", settings.filter((one) => !SHOWN.has(one.name)), values, set]]} />
+      ${theRun.value.makes && facts && html`<${Elsewhere} id=${id} name=${facts.name} />`}
     </aside>`;
+}
+
+const KINDS = [["html", "As a page", "makes images in any browser, by itself and without a network"], ["onnx", "As ONNX", "for other programs"]];
+
+/** The model as a file to hand on: what was written stays to be saved again. */
+function Elsewhere({ id, name }) {
+  const [written, know] = useState([]);
+  const file = (kind) => `${named(name, "model")}.${kind}`;
+  const exporting = jobs.value.filter((job) => job.verb === "export" && job.values?.run === id);
+  const ended = exporting.filter((job) => job.state === "done").length;
+  useEffect(() => {
+    ask("/api/exports").then(know, () => {});
+  }, [id, ended]);
+  const there = (kind) => written.find((one) => one.id === file(kind));
+  return html`<details class="more"><summary>Take the model elsewhere</summary>
+    ${KINDS.map(([kind, words, what]) => {
+      const job = exporting.find((one) => ACTIVE.has(one.state) && String(one.values.to).endsWith(kind));
+      return html`<div key=${kind} class="field"><div class="line"><${Act} disabled=${Boolean(job)} work=${async () => done(await start("export", { run: id, to: file(kind) }))}>${words}<//>
+          ${there(kind) && !job && html`<a class="button" href=${there(kind).url} download=${file(kind)}>Save ${bytes(there(kind).bytes)}<//>`}</div>
+        ${job && html`<${Bar} done=${job.progress?.done} total=${job.progress?.total} label="Writing the model" />`}
+        <span class="hint">${sentence(what)}</span></div>`;
+    })}
+    <p class="hint">Images that are made elsewhere are not signed.</p></details>`;
 }
 
 /** The folder for images that are asked for in one way, so that no seed meets itself asked for otherwise. */
@@ -146,7 +170,7 @@ function Opened({ id, pages, tools }) {
     if (next) go({ open: next.id }, { quietly: true });
   };
   useKeys({ arrowleft: () => step(-1), arrowright: () => step(1), escape: () => go({ open: undefined }), s: () => tell("It is kept already: it is in the gallery") }, 1);
-  const words = item ? [`seed ${item.seed}`, ...Object.values(item.conditions ?? {})].filter((one) => typeof one !== "object").join(", ") : "an image";
+  const words = item ? [Number.isFinite(item.seed) ? `seed ${item.seed}` : item.file, ...Object.values(item.conditions ?? {})].filter((one) => typeof one !== "object").join(", ") : "an image";
   return html`<${Stage} src=${at.image(id)} alt=${words} />
     <div class="strip under"><b>${words}</b><span class="grow"></span>
       ${tools.facts?.lives !== false && Number.isFinite(item?.seed) && html`<${Button} onClick=${() => go({ view: "variations", open: id })}>Variations<//>`}

@@ -43,7 +43,7 @@ export function Map({ id, facts, live, asked, dials }) {
       for (let y = 0; y < DRAWN; y += 1) {
         const places = Array.from({ length: DRAWN }, (_, x) => around(seeds, x * part, y * part));
         drawn = [...drawn, ...(await tiles({ ...hasty(live), width: Math.min(64, form.width ?? 64) }, places, stop.signal))];
-        lay(drawn);
+        lay([...drawn, ...Array(DRAWN * DRAWN - drawn.length).fill(null)]);
       }
     };
     const wait = setTimeout(() => facts && draw().catch(() => {}), 400);
