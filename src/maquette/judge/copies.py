@@ -173,9 +173,13 @@ def _shrink(inner: Structure) -> NDArray[np.float32]:
 def _strengths(images: Structure) -> NDArray[np.float32]:
     """N 32 32 -> N frequencies: the strength of each, which moving the image hardly changes."""
     window = np.hanning(SIDE + 2)[1:-1].astype(np.float32)
-    spectrum = np.abs(np.fft.rfft2(images * (window[:, None] * window[None, :])))[:, :, : FREQUENCIES + 1]
-    low = np.concatenate([spectrum[:, -FREQUENCIES:], spectrum[:, : FREQUENCIES + 1]], axis=1)
-    return np.asarray(low.reshape(len(images), -1), np.float32)
+    out = np.empty((len(images), 2 * FREQUENCIES + 1, FREQUENCIES + 1), np.float32)
+    for start in range(0, len(images), 1024):  # a spectrum takes four times the memory of what it is of
+        block = images[start : start + 1024] * (window[:, None] * window[None, :])
+        spectrum = np.abs(np.fft.rfft2(block))[:, :, : FREQUENCIES + 1]
+        out[start : start + 1024, :FREQUENCIES] = spectrum[:, -FREQUENCIES:]
+        out[start : start + 1024, FREQUENCIES:] = spectrum[:, : FREQUENCIES + 1]
+    return out.reshape(len(images), -1)
 
 
 @dataclass(frozen=True)
