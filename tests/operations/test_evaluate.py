@@ -21,6 +21,7 @@ from maquette.features import REGISTRY
 from maquette.features.networks.dinov2 import Transformer
 from maquette.operations import operation as table
 from maquette.operations._judging import make
+from maquette.operations.evaluate import bounds
 from maquette.store import weights
 from maquette.store.workspace import Workspace
 
@@ -202,7 +203,11 @@ def test_a_folder_needs_a_dataset_and_has_no_dials(evaluate, real, shared):
         evaluate(real, against=str(shared.home / "shapes.mq"), guidance="2")
 
 
-def test_a_network_whose_weights_a_person_brings_judges_in_its_own_numbers(evaluate, real, shared, tmp_path):
+def test_a_network_whose_weights_a_person_brings_judges_in_its_own_numbers(
+    evaluate, real, shared, tmp_path, monkeypatch
+):
+    assert bounds("dinov2=weights", 220) == {"largest": 5000, "anchors": 500} and not bounds("likeness=eyes", 220)
+    monkeypatch.setattr("maquette.operations.evaluate.bounds", lambda *_: {"largest": 200, "anchors": 60})
     generator = torch.Generator().manual_seed(0)
     network = Transformer(64, 1, 56, 16, 64)
     values = {k: torch.randn(v.shape, generator=generator).numpy() * 0.2 for k, v in network.state_dict().items()}
@@ -213,7 +218,7 @@ def test_a_network_whose_weights_a_person_brings_judges_in_its_own_numbers(evalu
     published, distance = result["metrics"]["published-distance"], result["metrics"]["distance"]
     assert published["low"] <= published["value"] <= published["high"] and published["value"] > distance["value"]
     assert result["basis"]["features"] == "dinov2" and "224" in result["basis"]["resized with"]
-    assert len(result["basis"]["features digest"]) == 64 and result["basis"]["training images"] == "840"
+    assert len(result["basis"]["features digest"]) == 64 and result["basis"]["training images"] == "200"
     with pytest.raises(UsageError, match=r"--features dinov2=FILE"):
         evaluate(real, against=against, features="dinov2")
     with pytest.raises(UsageError, match=r"no network 'vgg'.*dinov2, inception"):
@@ -223,7 +228,7 @@ def test_a_network_whose_weights_a_person_brings_judges_in_its_own_numbers(evalu
 
 
 def test_a_network_of_likeness_learns_once_for_a_dataset_and_judges(evaluate, shared, tmp_path, monkeypatch):
-    monkeypatch.setattr("maquette.operations._likeness.LEARNED", 640)
+    monkeypatch.setattr("maquette.operations._likeness.LEARNED", 256)
     monkeypatch.setattr(starting, "remembered", lambda *args: (Choice(rate=800.0, plain=800.0), False))
     first, second = (evaluate("run", count=220, copies=False, features="likeness") for _ in range(2))
     assert "images learned from" in units(first) and not units(second)

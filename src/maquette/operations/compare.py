@@ -99,6 +99,10 @@ def _look(request: Compare, requests: Any, runs: Any, dataset: Dataset, workspac
     from maquette.judge.evidence import Looking, look, part, refer
     from maquette.judge.originality import digest_of
 
+    make: Any = None
+    for make in maker(request.features, workspace, dataset):
+        if isinstance(make, Event):
+            yield make
     cache, names = cache_of(workspace), set[str]()
     entrants: list[tuple[str, MadeImages]] = []
     for each, run in zip(requests, runs, strict=True):
@@ -112,10 +116,6 @@ def _look(request: Compare, requests: Any, runs: Any, dataset: Dataset, workspac
                 yield Warning(text=f"{each.what}: {step.text}")
             else:
                 yield step
-    make: Any = None
-    for make in maker(request.features, workspace, dataset):
-        if isinstance(make, Event):
-            yield make
     began, reference, limits = time.perf_counter(), None, bounds(request.features, request.count)
     for found in refer(dataset, make, cache, **{**limits, "anchors": 0}):
         if isinstance(found, Looking):

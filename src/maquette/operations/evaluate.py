@@ -20,6 +20,7 @@ from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
     from maquette.data.dataset import Dataset
+    from maquette.features.cache import Cache
     from maquette.features.extractor import Extractor, Make
     from maquette.judge.evidence import Reference
     from maquette.judge.report import Found
@@ -64,6 +65,10 @@ def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
     workers = Workers.read(request.workers)
     run = run_of(request, workspace)
     dataset = dataset_of(request, workspace, run)
+    make: Any = None
+    for make in maker(request.features, workspace, dataset):
+        if isinstance(make, Event):
+            yield make
     made: MadeImages | None = None
     found: Found | None = None
     cache = cache_of(workspace)
@@ -80,7 +85,8 @@ def evaluate(request: Evaluate, workspace: Workspace) -> Iterator[Event]:
             else:
                 yield step
         assert made is not None
-        for event in judged(request.features, workspace, dataset, made, copies=request.copies, judges=judges):
+        limits = bounds(request.features, len(made.pictures))
+        for event in judged(make, limits, cache, dataset, made, copies=request.copies, judges=judges):
             if isinstance(event, Event):
                 yield event
             else:
@@ -121,8 +127,9 @@ def _finite(value: Any) -> Any:
 
 
 def judged(
-    features: str,
-    workspace: Workspace,
+    make: Make,
+    limits: Mapping[str, int],
+    cache: Cache,
     dataset: Dataset,
     made: MadeImages,
     *,
@@ -137,19 +144,11 @@ def judged(
     from maquette.judge.report import Found
     from maquette.judge.restoration import restoration
 
-    cache = cache_of(workspace)
-    make: Make | None = None
-    for made_so in maker(features, workspace, dataset):
-        if isinstance(made_so, Event):
-            yield made_so
-        else:
-            make = made_so
-    assert make is not None
     reference: Reference | None = None
     began = time.perf_counter()
     what = ""
     through = extract if judges is None else judges.extract
-    for step in refer(dataset, make, cache, through, **bounds(features, len(made.pictures))):
+    for step in refer(dataset, make, cache, through, **limits):
         if isinstance(step, Looking):
             began, what = (began, what) if step.what == what else (time.perf_counter(), step.what)
             yield tell(step.what, step.done, step.total, began)
