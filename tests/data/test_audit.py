@@ -15,7 +15,9 @@ from maquette.core.settings import from_json
 from maquette.data import check as checks
 from maquette.data.audit import audit, parse_changes
 from maquette.data.audit_page import page
+from maquette.data.drawings import Dice
 from maquette.data.origin import ORIGIN, Trait
+from maquette.data.scans import scans as drawn_scan
 
 
 def load(name):
@@ -338,3 +340,26 @@ def test_settings_are_read_strictly():
     for name in checks.names():
         settings = checks.get(name).settings
         assert from_json(settings, {}, what=name) == settings()
+
+
+def test_in_a_crowd_only_the_closest_are_copies(tmp_path):
+    """Scans of one body are all alike; copies among them are found, and nothing else is taken for one."""
+    dice = [Dice(7, f"scan {number}") for number in range(160)]
+    scans = [np.repeat((drawn_scan(d, 32, 32).image >> 8).astype(np.uint8), 3, axis=2) for d in dice]
+    kinds = [*COPIES.values()]
+    images = [*scans, *(kinds[k % len(kinds)](scans[k]).copy() for k in range(10))]
+    result = look(planted.build(tmp_path / "a.mq", images), only=["near-duplicates", "recoloured-duplicates"])
+    finding = result["near-duplicates"].finding
+    groups = {tuple(sorted(group.tolist())) for group in finding.groups}
+    assert groups <= {(k, 160 + k) for k in range(10)}
+    assert len(groups) >= 8
+    assert "so alike that" in finding.text
+    assert not result["recoloured-duplicates"].finding
+
+
+def test_many_copies_are_no_crowd(tmp_path):
+    images = [planted.scene(k) for k in range(40)]
+    images += [jpeg(image, 70) for image in images[:20] for _ in range(3)]
+    images = [image + np.uint8(k % 2) * (image < 255) for k, image in enumerate(images)]
+    result = look(planted.build(tmp_path / "a.mq", images), only=["near-duplicates"])
+    assert len(result["near-duplicates"].finding.groups) == 20

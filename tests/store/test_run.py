@@ -144,7 +144,7 @@ def test_a_folder_that_is_no_sound_run_is_refused_by_a_sentence(tmp_path, conten
 
 
 def test_what_is_no_folder_is_refused(tmp_path):
-    with pytest.raises(RunError, match="no such folder"):
+    with pytest.raises(RunError, match=r"no such folder.*maquette list"):
         Run.open(tmp_path / "nothing")
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(RunError, match="not a folder"):

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from maquette.core.event import Event, Progress
 from maquette.data import similar
 from maquette.data.block import Block
+from maquette.data.crowd import Crowd, crowd_of
 from maquette.data.dataset import Dataset
 from maquette.data.parts import connected
 from maquette.data.stage import Arrays, Stage, Through
@@ -46,6 +47,8 @@ class Survey:
         self._columns: dict[str, NDArray[Any]] = {}
         self._signatures: NDArray[np.float16] | None = None
         self._pairs: similar.Pairs | None = None
+        self.crowd = Crowd()
+        """Whether all these images are so alike that less counts as a copy."""
         self._features: NDArray[np.float32] | None = None
 
     def of(self, data: Dataset) -> Survey:
@@ -190,8 +193,13 @@ class Survey:
             done += self.block_size
             yield from teller.tell(done)
         found = similar.best_of(pieces)
-        confirmed = similar.confirm(found, lambda positions: Block(self.images(unique[positions])).colour)
-        self._pairs = confirmed.at(unique)
+
+        def images(positions: NDArray[np.int64]) -> NDArray[np.uint8]:
+            return Block(self.images(unique[positions])).colour
+
+        confirmed = similar.confirm(found, images)
+        self.crowd = crowd_of(confirmed, self._signatures[unique], images)
+        self._pairs = self.crowd.settle(confirmed).at(unique)
 
     @functools.cached_property
     def _pool(self) -> ThreadPoolExecutor:

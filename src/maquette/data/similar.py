@@ -195,20 +195,20 @@ def _centres(known: NDArray[np.float16], count: int, seed: int) -> Floats:
     return np.asarray(centres, np.float32)
 
 
-_CANDIDATE = np.dtype([("first", np.int64), ("second", np.int64), ("view", np.int8), ("likeness", np.float32)])
+CANDIDATE = np.dtype([("first", np.int64), ("second", np.int64), ("view", np.int8), ("likeness", np.float32)])
 """`first` was looked for in that view, and `second` was found."""
 
 
 def candidates(start: int, looked: Floats, cells: Cells, threshold: float = ALIKE) -> NDArray[Any]:
-    """Pairs worth a closer look, as records of `_CANDIDATE`.
+    """Pairs worth a closer look, as records of `CANDIDATE`.
 
     `looked` holds the views (n x VIEWS x WIDTH) of the images from position `start` on.
     """
-    pieces = [np.zeros(0, _CANDIDATE)]
+    pieces = [np.zeros(0, CANDIDATE)]
     for row, member, likeness in cells.near(looked.reshape(-1, WIDTH), threshold):
         image, view = start + row // VIEWS, row % VIEWS
         other = member != image
-        piece = np.empty(int(other.sum()), _CANDIDATE)
+        piece = np.empty(int(other.sum()), CANDIDATE)
         piece["first"], piece["second"] = image[other], member[other]
         piece["view"], piece["likeness"] = view[other], likeness[other]
         pieces.append(piece)
@@ -216,8 +216,8 @@ def candidates(start: int, looked: Floats, cells: Cells, threshold: float = ALIK
 
 
 def records(columns: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-    """Records of `_CANDIDATE` from their columns."""
-    found = np.empty(len(columns["first"]), _CANDIDATE)
+    """Records of `CANDIDATE` from their columns."""
+    found = np.empty(len(columns["first"]), CANDIDATE)
     for name, column in columns.items():
         found[name] = column
     return found

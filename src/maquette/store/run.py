@@ -74,7 +74,8 @@ class Run:
         """Open the run in this folder."""
         path = Path(path)
         if not path.is_dir():
-            raise RunError("there is no such folder" if not path.exists() else "this is not a folder", where=path)
+            what = "this is not a folder" if path.exists() else "there is no such folder"
+            raise RunError(what, where=path, do="see what there is: maquette list")
         if not cls.exists(path):
             raise RunError("this folder is not a run (it has no run.json)", where=path)
         return cls(path, cls._read_facts(path))

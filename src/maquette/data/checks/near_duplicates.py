@@ -51,7 +51,15 @@ def near_duplicates(survey: Survey, settings: Settings) -> Finding:
     stories = survey.stories
     same = [group[1:][stories[group[1:]] == stories[group[0]]] for group in groups]
     extra = np.concatenate(same) if same else np.zeros(0, np.int64)
-    return Finding(groups=groups, extra=extra, why=why, charts=charts, severity=None if len(extra) else "doubtful")
+    text = ""
+    if groups and survey.crowd:
+        text = (
+            f"{len(groups):,} groups of together {sum(map(len, groups)):,} images, among images that are all so alike "
+        )
+        text += "that only the closest can be told to be copies"
+    return Finding(
+        groups=groups, extra=extra, why=why, charts=charts, severity=None if len(extra) else "doubtful", text=text
+    )  # fmt: skip
 
 
 def best_first(survey: Survey, group: np.ndarray) -> np.ndarray:
