@@ -2,6 +2,7 @@
 
 import json
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from maquette.core.errors import DataError, MaquetteError, UsageError
 from maquette.refining import named, registry
 from maquette.refining.op import Context, op
-from maquette.refining.recipe import Group, Mask, Nested, On, Recipe, Step, from_json, to_json
+from maquette.refining.recipe import Group, Mask, Nested, On, Recipe, Step, from_json, shrunk, to_json
 from maquette.refining.run import refine
 from maquette.refining.text import parse
 
@@ -346,3 +347,45 @@ def test_a_function_that_is_no_op_is_refused_when_it_is_written():
         def loose(image, *, radius: float = 1.0):
             """Do something to an image."""
             return image
+
+
+# Shown smaller
+
+
+@pytest.mark.parametrize("share", [1.0, 0.5, 0.013])
+def test_lengths_stay_within_their_bounds_where_an_image_is_shown_smaller(share):
+    for name, schema in SCHEMAS.items():
+        if any(dial.needed for dial in schema.dials):
+            continue
+        item = On(mask=Mask(kind="select", name=name, feather=3), item=Step(op="invert"))
+        recipe = Recipe(items=(item if schema.kind == "select" else Step(op=name),))
+        small = shrunk(recipe, share)
+        (one,) = small.items
+        dials = one.mask.dials if isinstance(one, On) else one.dials
+        assert set(dials) == {dial.parameter for dial in schema.dials if dial.pixels}
+        for dial in schema.dials:
+            if dial.pixels and dials[dial.parameter] is not None:
+                assert dial.read(dials[dial.parameter]) <= dial.default, (name, dial.name)
+                assert share < 1 or dials[dial.parameter] == dial.default, (name, dial.name)
+        assert not isinstance(one, On) or one.mask.feather == 3 * share
+
+
+def test_a_dial_that_speaks_of_pixels_is_a_length():
+    """Whoever writes an op says so, else its preview would show it too strong."""
+    lengths = {f"{name} {dial.name}" for name, schema in SCHEMAS.items() for dial in schema.dials if dial.pixels}
+    said = {
+        f"{name} {dial.name}" for name, schema in SCHEMAS.items() for dial in schema.dials
+        if dial.kind in ("number", "integer") and "in pixels" in dial.help
+    }  # fmt: skip
+    assert said <= lengths and len(lengths) > 30
+
+
+@pytest.mark.parametrize("words", ["gaussian-blur radius=12", "sharpen radius=8 amount=1", "bloom radius=24 amount=1"])
+def test_what_is_shown_at_half_the_size_looks_like_the_whole(words):
+    rng = np.random.default_rng(5)
+    fine = cv2.resize(rng.integers(0, 255, (20, 30, 3), np.uint8), (480, 320), interpolation=cv2.INTER_CUBIC)
+    half = cv2.resize(fine, (240, 160), interpolation=cv2.INTER_AREA)
+    recipe = named.recipe(words)
+    whole = cv2.resize(refine(fine, recipe), (240, 160), interpolation=cv2.INTER_AREA).astype(int)
+    shown, wrong = (refine(half, one).astype(int) for one in (shrunk(recipe, 0.5), recipe))
+    assert np.abs(shown - whole).mean() < 1.5 < np.abs(wrong - whole).mean() / 2

@@ -251,7 +251,7 @@ def _dial(name: str, op_kind: OpKind, parameter: str, hint: Any, default: Any) -
     kind = found.kind or ("choice" if choices else _kind(parts[0]))
     schema = DialSchema(
         name=parameter.rstrip("_").replace("_", "-"), kind=kind, help=found.help, choices=choices, form=found.form,
-        count=found.count, default=default, needed=found.needed,
+        count=found.count, default=default, needed=found.needed, pixels=found.pixels,
         bounds={b: limit for b in ("ge", "gt", "le", "lt") if (limit := getattr(found, b)) is not None},
     )  # fmt: skip
     if default is not None and schema.read(default) != default:

@@ -20,12 +20,13 @@ LIST = "maquette refine --list"
 ENDINGS = (".recipe", ".json")
 _DEEPEST = 32
 GROW = DialSchema(
-    name="grow", kind="number", default=0.0, bounds={"ge": -500, "le": 500},
+    name="grow", kind="number", default=0.0, bounds={"ge": -500, "le": 500}, pixels=True,
     help="how many pixels the mask grows, or shrinks where negative",
 )  # fmt: skip
 FEATHER = DialSchema(
-    name="feather", kind="number", default=0.0, bounds={"ge": 0, "le": 500}, help="how soft the mask's edge becomes"
-)
+    name="feather", kind="number", default=0.0, bounds={"ge": 0, "le": 500}, pixels=True,
+    help="how soft the mask's edge becomes",
+)  # fmt: skip
 SEED = DialSchema(
     name="seed", kind="integer", default=0, bounds={"ge": 0, "lt": 2**63}, help="another seed, other grain"
 )
@@ -312,6 +313,37 @@ def _whole(item: On | Group) -> On | Group:
 def parts(item: Item) -> tuple[Item, ...]:
     """What an item is made of."""
     return (item.item,) if isinstance(item, On) else item.items if isinstance(item, Group) else ()
+
+
+def shrunk(recipe: Recipe, share: float) -> Recipe:
+    """The recipe for an image that is shown at a share of its size: lengths in pixels are so much shorter."""
+    return dataclasses.replace(recipe, items=tuple(_shrunk(item, share) for item in recipe.items))
+
+
+def _shrunk(item: Item, share: float) -> Item:
+    if isinstance(item, Step):
+        return dataclasses.replace(item, dials=_shorter(item.op, item.dials, share))
+    if isinstance(item, Group):
+        return dataclasses.replace(item, items=tuple(_shrunk(one, share) for one in item.items))
+    if isinstance(item, On):
+        return dataclasses.replace(item, mask=_narrower(item.mask, share), item=_shrunk(item.item, share))
+    return item
+
+
+def _narrower(mask: Mask, share: float) -> Mask:
+    return dataclasses.replace(
+        mask, dials=_shorter(mask.name, mask.dials, share) if mask.kind == "select" else mask.dials,
+        parts=tuple(_narrower(part, share) for part in mask.parts), grow=mask.grow * share,
+        feather=mask.feather * share,
+    )  # fmt: skip
+
+
+def _shorter(op: str, given: Mapping[str, Any], share: float) -> dict[str, Any]:
+    lengths = {
+        dial.parameter: dial.shrunk(given.get(dial.parameter, dial.default), share)
+        for dial in registry.schema(op).dials if dial.pixels
+    }  # fmt: skip
+    return {**given, **lengths}
 
 
 def steps(items: Sequence[Item]) -> Iterator[Step]:

@@ -48,6 +48,8 @@ class Dial:
     """How many numbers or colours there are, where it is not free."""
     needed: bool = False
     """That it must be given: the default is None and the op can do nothing without it."""
+    pixels: bool = False
+    """That it is a length in pixels, and so half as long where the image is shown at half its size."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,7 @@ class DialSchema:
     form: str = ""
     count: int | None = None
     needed: bool = False
+    pixels: bool = False
 
     @property
     def parameter(self) -> str:
@@ -99,6 +102,14 @@ class DialSchema:
                 do=f"give {self.count} of them, as {self.described().form}",
             )
         return read
+
+    def shrunk(self, value: Any, share: float) -> Any:
+        """A length for an image that is so much smaller, within the bounds."""
+        if not self.pixels or value is None:
+            return value
+        low = self.bounds.get("ge", self.bounds.get("gt", -math.inf))
+        length = max(value * share, low if "ge" in self.bounds else low + 1e-3)
+        return max(math.ceil(low), round(length)) if self.kind == "integer" else length
 
     def _check(self, number: float) -> None:
         checks: dict[str, tuple[Callable[[float, float], bool], str]] = {

@@ -235,7 +235,7 @@ PREVIEWING = Previews()
 def preview(studio: Studio, call: Call) -> Any:
     """The image is made smaller first; an empty recipe shows it as it is."""
     from maquette.refining.op import Context
-    from maquette.refining.recipe import to_json
+    from maquette.refining.recipe import shrunk, to_json
     from maquette.refining.run import run
 
     began = time.perf_counter()
@@ -252,6 +252,8 @@ def preview(studio: Studio, call: Call) -> Any:
         image, whole = studio.looks.small(path, width or 1024)
         if ready is not None:
             shape, halves = image.shape[:2], studio.looks.halves(path, width or 1024)
+            if (width or 1024) < whole:
+                ready = shrunk(ready, (width or 1024) / whole)
             halves.files |= {Path(word) for word in _words(to_json(ready)) if os.path.isabs(word)}
 
             def beside(name: str) -> Any:

@@ -15,7 +15,9 @@ from maquette.refining.schema import Dial
 def gaussian_blur(
     image: Image,
     *,
-    radius: Annotated[float, Dial("how far pixels are mixed: the standard deviation in pixels", ge=0, le=200)] = 2.0,
+    radius: Annotated[
+        float, Dial("how far pixels are mixed: the standard deviation in pixels", ge=0, le=200, pixels=True)
+    ] = 2.0,
 ) -> Image:
     """Soften everything evenly (Gaussian blur)."""
     return gaussian(image, radius)
@@ -25,7 +27,7 @@ def gaussian_blur(
 def box_blur(
     image: Image,
     *,
-    radius: Annotated[int, Dial("pixels on each side that are averaged", ge=0, le=500)] = 3,
+    radius: Annotated[int, Dial("pixels on each side that are averaged", ge=0, le=500, pixels=True)] = 3,
 ) -> Image:
     """Average over squares: the quickest blur, with corners in it."""
     return like(mean(image, radius), image) if radius else image
@@ -35,7 +37,7 @@ def box_blur(
 def median(
     image: Image,
     *,
-    radius: Annotated[int, Dial("pixels on each side that are looked at", ge=0, le=100)] = 2,
+    radius: Annotated[int, Dial("pixels on each side that are looked at", ge=0, le=100, pixels=True)] = 2,
 ) -> Image:
     """Remove specks and thin lines, keep edges (median).
 

@@ -26,8 +26,8 @@ def denoise_means(
     *,
     noise: Annotated[float | None, Dial(_NOISE, ge=0, le=0.5)] = None,
     amount: Annotated[float, Dial("how much alike patches must be: less keeps more", gt=0, le=3)] = 0.8,
-    patch: Annotated[int, Dial("pixels on each side that make a patch", ge=1, le=10)] = 2,
-    search: Annotated[int, Dial("pixels on each side where like patches are searched", ge=1, le=30)] = 6,
+    patch: Annotated[int, Dial("pixels on each side that make a patch", ge=1, le=10, pixels=True)] = 2,
+    search: Annotated[int, Dial("pixels on each side where like patches are searched", ge=1, le=30, pixels=True)] = 6,
 ) -> Image:
     """Remove noise by averaging patches that look alike (non-local means): best for repeated detail.
 

@@ -47,7 +47,7 @@ def regions_by_likeness(
     image: Image,
     *,
     scale: Annotated[float, Dial("larger values make larger regions", gt=0, le=100_000)] = 100.0,
-    smooth: Annotated[float, Dial("how much is smoothed before, in pixels", ge=0, le=20)] = 0.8,
+    smooth: Annotated[float, Dial("how much is smoothed before, in pixels", ge=0, le=20, pixels=True)] = 0.8,
     smallest: Annotated[int, Dial("pixels that a region has at least", ge=1, le=1_000_000)] = 50,
     show: Show = "average",
     colour: Colour = "#ffd400",
@@ -62,7 +62,7 @@ def watershed(
     *,
     count: Annotated[int, Dial("about how many regions", ge=1, le=100_000)] = 250,
     compactness: Annotated[float, Dial("how alike in size they are", ge=0, le=1)] = 0.0,
-    smooth: Annotated[float, Dial("how much is smoothed before, in pixels", ge=0, le=20)] = 1.0,
+    smooth: Annotated[float, Dial("how much is smoothed before, in pixels", ge=0, le=20, pixels=True)] = 1.0,
     show: Show = "average",
     colour: Colour = "#ffd400",
 ) -> Image:

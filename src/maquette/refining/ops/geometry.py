@@ -39,8 +39,12 @@ _MARGIN = 16
 def resize(
     image: Image,
     *,
-    width: Annotated[int | None, Dial("in pixels; follows from the height when left out", ge=1, le=32767)] = None,
-    height: Annotated[int | None, Dial("in pixels; follows from the width when left out", ge=1, le=32767)] = None,
+    width: Annotated[
+        int | None, Dial("in pixels; follows from the height when left out", ge=1, le=32767, pixels=True)
+    ] = None,
+    height: Annotated[
+        int | None, Dial("in pixels; follows from the width when left out", ge=1, le=32767, pixels=True)
+    ] = None,
     scale: Annotated[float, Dial("times the size there is, where neither is given", gt=0, le=64)] = 1.0,
     fit: Annotated[
         Literal["stretch", "inside", "cover"],
@@ -144,8 +148,8 @@ def _by_pillow(image: Image, size: tuple[int, int], method: Pillow.Resampling, b
 def crop(
     image: Image,
     *,
-    width: Annotated[int | None, Dial("in pixels; all of it when left out", ge=1, le=32767)] = None,
-    height: Annotated[int | None, Dial("in pixels; all of it when left out", ge=1, le=32767)] = None,
+    width: Annotated[int | None, Dial("in pixels; all of it when left out", ge=1, le=32767, pixels=True)] = None,
+    height: Annotated[int | None, Dial("in pixels; all of it when left out", ge=1, le=32767, pixels=True)] = None,
     aspect: Annotated[str, Dial("the shape, as large as it fits", kind="text", form="WIDTH:HEIGHT")] = "free",
     x: Annotated[float, Dial("where the part lies: 0 is left, 1 is right", ge=0, le=1)] = 0.5,
     y: Annotated[float, Dial("where the part lies: 0 is the top, 1 is the bottom", ge=0, le=1)] = 0.5,
@@ -172,8 +176,10 @@ def ratio_of(aspect: str) -> float:
 def trim(
     image: Image,
     *,
-    tolerance: Annotated[float, Dial("how different from the corners a pixel is that counts", ge=0, le=1)] = 0.06,
-    margin: Annotated[int, Dial("pixels that are left around", ge=0, le=10000)] = 0,
+    tolerance: Annotated[
+        float, Dial("how different from the corners a pixel is that counts", ge=0, le=1, pixels=True)
+    ] = 0.06,
+    margin: Annotated[int, Dial("pixels that are left around", ge=0, le=10000, pixels=True)] = 0,
 ) -> Image:
     """Cut away an empty border: transparent, or of the colour of the corners.
 
@@ -336,9 +342,9 @@ def _alignment(edges: NDArray[np.float32], angle: float) -> float:
 def pad(
     image: Image,
     *,
-    margin: Annotated[int, Dial("pixels on every side", ge=0, le=16000)] = 0,
-    width: Annotated[int | None, Dial("at least so wide afterwards, in pixels", ge=1, le=32767)] = None,
-    height: Annotated[int | None, Dial("at least so high afterwards, in pixels", ge=1, le=32767)] = None,
+    margin: Annotated[int, Dial("pixels on every side", ge=0, le=16000, pixels=True)] = 0,
+    width: Annotated[int | None, Dial("at least so wide afterwards, in pixels", ge=1, le=32767, pixels=True)] = None,
+    height: Annotated[int | None, Dial("at least so high afterwards, in pixels", ge=1, le=32767, pixels=True)] = None,
     aspect: Annotated[str, Dial("the shape afterwards", kind="text", form="WIDTH:HEIGHT")] = "free",
     ground: Annotated[Ground, Dial("what is around the image")] = "colour",
     colour: Annotated[str, Dial("of the ground", kind="colour")] = "#ffffff",

@@ -27,7 +27,7 @@ def shadows_highlights(
     *,
     shadows: Annotated[float, Dial("how far dark parts are lifted; negative deepens them", ge=-1, le=1)] = 0.4,
     highlights: Annotated[float, Dial("how far light parts are held back; negative lifts them", ge=-1, le=1)] = 0.2,
-    radius: Annotated[float, Dial("how large a part is, in pixels", gt=0, le=500)] = 30.0,
+    radius: Annotated[float, Dial("how large a part is, in pixels", gt=0, le=500, pixels=True)] = 30.0,
 ) -> Image:
     """Open the shadows and hold back the highlights; the contrast within each part stays."""
     if shadows == 0 and highlights == 0:
@@ -51,7 +51,7 @@ def tone_map(
     ] = "local",
     amount: Annotated[float, Dial("how far light and dark are drawn together (local)", ge=0, le=1)] = 0.5,
     stops: Annotated[float, Dial("light added before", ge=-4, le=6)] = 0.0,
-    radius: Annotated[float, Dial("how large a part is, in pixels (local)", gt=0, le=500)] = 40.0,
+    radius: Annotated[float, Dial("how large a part is, in pixels (local)", gt=0, le=500, pixels=True)] = 40.0,
 ) -> Image:
     """Bring a wide range of light into what a screen shows, so that dark and light parts can both be seen."""
     gain = 2.0**stops

@@ -23,7 +23,7 @@ from maquette.refining.threads import in_strips
 def motion_blur(
     image: Image,
     *,
-    distance: Annotated[float, Dial("how far the camera moved, in pixels", ge=0, le=500)] = 24.0,
+    distance: Annotated[float, Dial("how far the camera moved, in pixels", ge=0, le=500, pixels=True)] = 24.0,
     angle: Annotated[float, Dial("in which direction, in degrees: 0 to the right, 90 up", ge=-360, le=360)] = 0.0,
 ) -> Image:
     """Smear along a line, as a camera does that moved; bright lights leave streaks.
@@ -39,7 +39,9 @@ def motion_blur(
 def lens_blur(
     image: Image,
     *,
-    radius: Annotated[float, Dial("of the disc that a point of light becomes, in pixels", ge=0, le=100)] = 8.0,
+    radius: Annotated[
+        float, Dial("of the disc that a point of light becomes, in pixels", ge=0, le=100, pixels=True)
+    ] = 8.0,
     blades: Annotated[int, Dial("of the aperture: 0 is a round one, 5 to 9 make polygons", ge=0, le=12)] = 0,
     rotation: Annotated[float, Dial("of the polygon, in degrees", ge=-360, le=360)] = 0.0,
     highlights: Annotated[float, Dial("how much brighter than white the lights are taken to be", ge=0, le=1)] = 0.5,
@@ -92,7 +94,7 @@ def bloom(
     image: Image,
     *,
     amount: Annotated[float, Dial("how bright the glow is", ge=0, le=3)] = 0.6,
-    radius: Annotated[float, Dial("how far it reaches, in pixels", gt=0, le=200)] = 16.0,
+    radius: Annotated[float, Dial("how far it reaches, in pixels", gt=0, le=200, pixels=True)] = 16.0,
     threshold: Annotated[float, Dial("lights above this level glow, as a share of white", ge=0, le=1)] = 0.75,
     tint: Annotated[str, Dial("the colour of the glow; #ff7040 is the halation of film", kind="colour")] = "#ffffff",
 ) -> Image:
@@ -192,7 +194,7 @@ def grain(
     image: Image,
     *,
     amount: Annotated[float, Dial("how strong the grain is in the middle tones", ge=0, le=1)] = 0.25,
-    size: Annotated[float, Dial("of the grains, in pixels", ge=0.5, le=20)] = 1.6,
+    size: Annotated[float, Dial("of the grains, in pixels", ge=0.5, le=20, pixels=True)] = 1.6,
     colour: Annotated[float, Dial("how much the colours' grains differ; 0 is black-and-white film", ge=0, le=1)] = 0.25,
     seed: Annotated[int, Dial("another seed, another grain", ge=0)] = 0,
 ) -> Image:

@@ -23,7 +23,7 @@ def draw(
     image: Image,
     *,
     style: Annotated[Literal["pencil", "ink", "contour"], Dial("graphite with hatching, ink, or outlines")] = "pencil",
-    width: Annotated[float, Dial("of the lines, in pixels", ge=0.5, le=10)] = 1.2,
+    width: Annotated[float, Dial("of the lines, in pixels", ge=0.5, le=10, pixels=True)] = 1.2,
     darkness: Annotated[float, Dial("how much is drawn", ge=0, le=2)] = 1.0,
     colour: Annotated[float, Dial("how much of the image's colours is laid under the drawing", ge=0, le=1)] = 0.0,
     seed: Annotated[int, Dial("another seed, other strokes", ge=0)] = 0,
@@ -89,7 +89,7 @@ def _graphite(plane: Floats, width: float, darkness: float, noise: Fields) -> Fl
 def oil(
     image: Image,
     *,
-    brush: Annotated[float, Dial("how wide the brush is, in pixels", ge=1, le=40)] = 4.0,
+    brush: Annotated[float, Dial("how wide the brush is, in pixels", ge=1, le=40, pixels=True)] = 4.0,
     thickness: Annotated[float, Dial("how thick the paint lies", ge=0, le=2)] = 0.6,
     seed: Annotated[int, Dial("another seed, other traces of the brush", ge=0)] = 0,
     tile: Tile = "",
@@ -118,7 +118,7 @@ def oil(
 def watercolour(
     image: Image,
     *,
-    wash: Annotated[float, Dial("how large the areas of one wash are, in pixels", ge=1, le=40)] = 4.0,
+    wash: Annotated[float, Dial("how large the areas of one wash are, in pixels", ge=1, le=40, pixels=True)] = 4.0,
     edges: Annotated[float, Dial("how dark the pigment dries at borders", ge=0, le=2)] = 0.8,
     pigment: Annotated[float, Dial("how unevenly the pigment lies", ge=0, le=2)] = 0.7,
     paper: Annotated[float, Dial("how rough the paper is", ge=0, le=2)] = 0.6,

@@ -28,7 +28,7 @@ _SCREENS = {"cyan": 15.0, "magenta": 75.0, "yellow": 0.0, "black": 45.0}
 def halftone(
     image: Image,
     *,
-    size: Annotated[float, Dial("from dot to dot, in pixels", ge=2, le=100)] = 6.0,
+    size: Annotated[float, Dial("from dot to dot, in pixels", ge=2, le=100, pixels=True)] = 6.0,
     inks: Annotated[Literal["colour", "one"], Dial("the four of colour print, or a single ink on paper")] = "colour",
     shape: Annotated[Literal["dot", "line"], Dial("of what is printed")] = "dot",
     angle: Annotated[float, Dial("by which all screens are turned, in degrees", ge=-360, le=360)] = 0.0,
@@ -85,7 +85,7 @@ def dither(
         Literal["noise", "ordered", "diffusion"],
         Dial("even grain (blue noise), the crosshatch of old screens (Bayer), or error diffusion (Floyd-Steinberg)"),
     ] = "noise",
-    size: Annotated[int, Dial("of the dots, in pixels", ge=1, le=64)] = 1,
+    size: Annotated[int, Dial("of the dots, in pixels", ge=1, le=64, pixels=True)] = 1,
     light: Annotated[bool, Dial("mix dots as light, so that tones keep their brightness from afar")] = True,
     tile: Tile = "",
 ) -> Image:
@@ -120,7 +120,7 @@ def dither(
 def pixelate(
     image: Image,
     *,
-    size: Annotated[int, Dial("of the squares, in pixels", ge=1, le=1024)] = 8,
+    size: Annotated[int, Dial("of the squares, in pixels", ge=1, le=1024, pixels=True)] = 8,
     take: Annotated[
         Literal["mean", "median"], Dial("what a square becomes; the median keeps out what bleeds in at its borders")
     ] = "mean",

@@ -55,7 +55,9 @@ def brightness_range(
 def focus(
     image: Image,
     *,
-    window: Annotated[int, Dial("how large the places are that are compared, in pixels", ge=2, le=200)] = 12,
+    window: Annotated[
+        int, Dial("how large the places are that are compared, in pixels", ge=2, le=200, pixels=True)
+    ] = 12,
     level: Annotated[float, Dial("how much finest detail counts as in focus", gt=0, lt=1)] = 0.35,
 ) -> Image:
     """Choose what is in focus: where the finest detail is strong beside the coarser.

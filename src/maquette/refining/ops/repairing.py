@@ -63,7 +63,7 @@ def _chroma_change(chroma: Floats, coarse: float) -> Floats:
 def dehalo(
     image: Image,
     *,
-    radius: Annotated[float, Dial("how wide the halos are, in pixels", ge=1, le=30)] = 2.0,
+    radius: Annotated[float, Dial("how wide the halos are, in pixels", ge=1, le=30, pixels=True)] = 2.0,
     amount: Annotated[float, Dial("how much of them is taken away", ge=0, le=1)] = 0.9,
 ) -> Image:
     """Take away the bright and dark lines that too much sharpening draws along edges.
@@ -99,9 +99,11 @@ def heal(
     image: Image,
     *,
     mask: Annotated[Image | None, Dial("white where something is to go; else faults are found", kind="image")] = None,
-    size: Annotated[int, Dial("the widest speck or scratch that is looked for, in pixels", ge=1, le=50)] = 5,
+    size: Annotated[
+        int, Dial("the widest speck or scratch that is looked for, in pixels", ge=1, le=50, pixels=True)
+    ] = 5,
     sensitivity: Annotated[float, Dial("more finds fainter ones, and takes more for one", ge=0, le=1)] = 0.5,
-    widen: Annotated[int, Dial("pixels by which each fault is widened first", ge=0, le=20)] = 1,
+    widen: Annotated[int, Dial("pixels by which each fault is widened first", ge=0, le=20, pixels=True)] = 1,
     tile: Tile = "",
 ) -> Image:
     """Remove specks, dust and scratches, filled in from around them.

@@ -21,7 +21,7 @@ def sharpen(
     image: Image,
     *,
     amount: Annotated[float, Dial("how strongly edges are raised", ge=0, le=10)] = 0.5,
-    radius: Annotated[float, Dial("how wide an edge is taken to be, in pixels", gt=0, le=100)] = 1.0,
+    radius: Annotated[float, Dial("how wide an edge is taken to be, in pixels", gt=0, le=100, pixels=True)] = 1.0,
     threshold: Annotated[float, Dial("differences below this share of white are left alone", ge=0, le=1)] = 0.0,
     halos: Annotated[float, Dial("of what goes beyond the pixels around, how much may stay", ge=0, le=1)] = 1.0,
     lightness: Annotated[bool, Dial("sharpen lightness alone, so that edges get no coloured rims")] = False,
@@ -65,7 +65,7 @@ def _cored(detail: Floats, threshold: np.float32) -> Floats:
 def high_pass(
     image: Image,
     *,
-    radius: Annotated[float, Dial("detail up to this size is raised, in pixels", gt=0, le=100)] = 3.0,
+    radius: Annotated[float, Dial("detail up to this size is raised, in pixels", gt=0, le=100, pixels=True)] = 3.0,
     amount: Annotated[float, Dial("how strongly", ge=0, le=5)] = 0.6,
     show: Annotated[bool, Dial("show the detail itself on grey instead")] = False,
 ) -> Image:
@@ -92,7 +92,7 @@ def high_pass(
 def deconvolve(
     image: Image,
     *,
-    radius: Annotated[float, Dial("of the blur that is to be undone, in pixels", gt=0, le=20)] = 1.2,
+    radius: Annotated[float, Dial("of the blur that is to be undone, in pixels", gt=0, le=20, pixels=True)] = 1.2,
     shape: Annotated[Literal["gaussian", "lens"], Dial("of that blur: softness, or a lens out of focus")] = "gaussian",
     iterations: Annotated[int, Dial("more bring back more, and more noise", ge=0, le=200)] = 12,
     noise: Annotated[float, Dial("differences below this share of white are not fitted", ge=0, le=0.2)] = 0.005,
@@ -138,7 +138,7 @@ def richardson_lucy(plane: Floats, blur: Callable[[Floats], Floats], iterations:
 def frequency_separation(
     image: Image,
     *,
-    radius: Annotated[float, Dial("what is finer than this is texture, in pixels", gt=0, le=100)] = 6.0,
+    radius: Annotated[float, Dial("what is finer than this is texture, in pixels", gt=0, le=100, pixels=True)] = 6.0,
     tone: Annotated[float, Dial("how much the tones below the texture are evened out", ge=0, le=1)] = 0.6,
     texture: Annotated[float, Dial("how much of the texture is kept: 1 all, 0 none", ge=0, le=3)] = 1.0,
     show: Annotated[Literal["both", "tone", "texture"], Dial("the result, or one of its layers")] = "both",

@@ -23,7 +23,9 @@ _WIDEST = 5.0
 def bilateral(
     image: Image,
     *,
-    radius: Annotated[float, Dial("how far pixels are mixed: the standard deviation in pixels", ge=0, le=50)] = 3.0,
+    radius: Annotated[
+        float, Dial("how far pixels are mixed: the standard deviation in pixels", ge=0, le=50, pixels=True)
+    ] = 3.0,
     tone: Annotated[float, Dial("how different tones may be and still mix, as a share of white", gt=0, le=1)] = 0.1,
 ) -> Image:
     """Smooth surfaces and keep edges (bilateral filter).
@@ -67,7 +69,7 @@ def _applied(whole: Floats, before: Floats, after: Floats) -> Floats:
 def guided(
     image: Image,
     *,
-    radius: Annotated[int, Dial("of the squares that are looked at, in pixels", ge=0, le=200)] = 8,
+    radius: Annotated[int, Dial("of the squares that are looked at, in pixels", ge=0, le=200, pixels=True)] = 8,
     tone: Annotated[float, Dial("contrast below this share of white is smoothed, above it kept", gt=0, le=1)] = 0.1,
 ) -> Image:
     """Smooth surfaces and keep edges, without the rims of the bilateral filter (guided filter).

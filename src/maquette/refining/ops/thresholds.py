@@ -48,8 +48,10 @@ def multi_otsu(image: Image, *, classes: Annotated[int, Dial("how many levels ar
 def adaptive_threshold(
     image: Image,
     *,
-    window: Annotated[int, Dial("how wide the surroundings are, in pixels; taken to be odd", ge=3, le=999)] = 31,
-    offset: Annotated[float, Dial("how much brighter than that a pixel must be", ge=-1, le=1)] = 0.0,
+    window: Annotated[
+        int, Dial("how wide the surroundings are, in pixels; taken to be odd", ge=3, le=999, pixels=True)
+    ] = 31,
+    offset: Annotated[float, Dial("how much brighter than that a pixel must be", ge=-1, le=1, pixels=True)] = 0.0,
     method: Annotated[
         Literal["mean", "gaussian", "sauvola"], Dial("what pixels are compared with; sauvola is for print on paper")
     ] = "mean",

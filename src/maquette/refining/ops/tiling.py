@@ -23,7 +23,7 @@ def make_tileable(
     along: Annotated[Tile, Dial("the axes along which it is to be laid: x, y or xy", choices=("x", "y", "xy"))] = "xy",
     overlap: Annotated[float, Dial("the share of a side that is given up for the seam", ge=0.02, le=0.45)] = 0.2,
     level: Annotated[bool, Dial("whether uneven light is taken out first")] = True,
-    feather: Annotated[float, Dial("how soft the seam is, in pixels", ge=0, le=50)] = 3.0,
+    feather: Annotated[float, Dial("how soft the seam is, in pixels", ge=0, le=50, pixels=True)] = 3.0,
     tile: Tile = "",
 ) -> Image:
     """Make a texture seamless; it becomes a little smaller.
