@@ -94,6 +94,34 @@ def test_image_k_is_the_same_whatever_the_count_and_the_start(sample):
         np.testing.assert_array_equal(found, whole[seed : seed + count])
 
 
+def test_the_best_are_images_of_their_seeds_like_all_others(sample, shared, tmp_path, monkeypatch):
+    monkeypatch.setattr("maquette.engine.best.STEPS", 4)
+    monkeypatch.setattr("maquette.engine.best.DRAWN", 64)
+    events = sample(best=6, of=30, seed=5)
+    seeds = events[-1].facts["seeds"]
+    assert len(set(seeds)) == 6 and set(seeds) <= set(range(5, 35))
+    assert "the best of 30" in events[-1].summary
+    head, *rows = records(tmp_path / "out")
+    assert head["samples"]["chosen"] == {"of": 30, "from": 5}
+    assert [row["seed"] for row in rows] == seeds
+    whole = pixels(sample(count=30, seed=5, to="whole"))
+    np.testing.assert_array_equal(pixels(events), whole[[seed - 5 for seed in seeds]])
+    assert sample(best=6, of=30, seed=5, to="again", workers="2")[-1].facts["seeds"] == seeds
+    assert len(sample(best=3, to="few")[-1].facts["seeds"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"of": 9}, "--best"), ({"best": 4, "count": 4}, "leave out --count"),
+        ({"best": 9, "of": 8}, "larger --of"), ({"best": 4, "shards": 4}, "leave out --best"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_chosen_is_said(sample, values, words):
+    with pytest.raises(UsageError, match=words):
+        sample(**values)
+
+
 def test_pictures_are_read_when_they_are_asked_for(sample, tmp_path):
     pictures = sample(count=5)[-1].value
     assert isinstance(pictures, Pictures) and len(pictures) == 5 and "5 images" in repr(pictures)

@@ -60,7 +60,7 @@ class Inputs:
         }
         return words | {name: "image" for files in self.files[:1] for name in files}
 
-    def stretches(self, seeds: range) -> Iterator[list[tuple[Given, Sequence[int]]] | Warning]:
+    def stretches(self, seeds: Sequence[int]) -> Iterator[list[tuple[Given, Sequence[int]]] | Warning]:
         """Every input with its seeds, as many at a time as fit into one stretch."""
         if not self.files:
             for piece in _pieces(seeds, TOGETHER if self.before.values else STRETCH):
@@ -133,7 +133,7 @@ def _varying(files: dict[str, Path], first: dict[str, Path]) -> Path:
     return next((path for name, path in files.items() if path != first[name]), next(reversed(files.values())))
 
 
-def _pieces(seeds: range, size: int) -> Iterator[range]:
+def _pieces(seeds: Sequence[int], size: int) -> Iterator[Sequence[int]]:
     return (seeds[at : at + size] for at in range(0, len(seeds), size))
 
 

@@ -83,7 +83,7 @@ class Maker:
 
 
 def here(
-    maker: Maker, inputs: Inputs, seeds: range, table: Mapping[str, NDArray[Any]], gate: Gates | None
+    maker: Maker, inputs: Inputs, seeds: Sequence[int], table: Mapping[str, NDArray[Any]], gate: Gates | None
 ) -> Generator[Pass | Warning, None, None]:
     """Everything that is asked for, made in this process."""
     model, options = maker.model, maker.options
@@ -110,7 +110,7 @@ def here(
 
 
 def elsewhere(
-    maker: Maker, inputs: Inputs, seeds: range, table: Mapping[str, NDArray[Any]], workers: Workers,
+    maker: Maker, inputs: Inputs, seeds: Sequence[int], table: Mapping[str, NDArray[Any]], workers: Workers,
     request: Sample, workspace: Workspace, shown: int,
 ) -> Generator[Pass | Warning, None, None]:  # fmt: skip
     """The same, made by workers; the first few images come with their pixels."""

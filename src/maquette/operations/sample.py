@@ -43,6 +43,10 @@ class Sample:
     seed: int = setting(
         0, "the seed of the first image; the others follow, and image k depends on its seed alone", ge=0
     )
+    best: int | None = setting(
+        None, "make only so many, the best of those that are drawn: likely to be real, and varied", ge=1, le=100_000
+    )
+    of: int | None = setting(None, "how many are drawn for --best; four times as many when left out", ge=1, le=100_000)
     label: str | None = setting(None, "the label to make, of those the model knows (or NAME=LABEL)")
     text: str | None = setting(None, "what the images are to show, in words")
     number: tuple[str, ...] = setting((), "a number the model knows", repeat=True, form="NAME=VALUE")
@@ -132,7 +136,13 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     to = Path(request.to).expanduser() if request.to else workspace.images / run.path.name
     length = film_length(model, options)
     count = request.count or (1 if inputs.many else 64 if length == 1 else 8)
-    seeds = range(request.seed, request.seed + count)
+    choosing = request.best is not None or request.of is not None
+    if choosing:
+        from maquette.operations._choosing import wanted
+
+        _, count = wanted(request)
+    drawn = range(request.seed, request.seed + count)
+    seeds: Sequence[int] = drawn
     total = len(seeds) * max(1, len(inputs.files))
     if total > MOST:
         raise UsageError(f"{total:,} images are too many at once", do=f"make at most {MOST:,}")
@@ -145,6 +155,8 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         raise UsageError("tar files are for single images of seeds alone", do="leave out --shards")
     if workers.many and (length > 1 or request.release):
         raise UsageError("films and --release are for one process", do="leave out --workers")
+    if choosing and (length > 1 or request.shards):
+        raise UsageError("films and tar files are not chosen from", do="leave out --best")
     if length > 1 and request.release:
         raise UsageError(
             "the frames of films are not compared with training images", do="leave out --release, knowing that nothing "
@@ -152,8 +164,18 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         )  # fmt: skip
     if length > 1:
         filming = _films.Filming(run, model, options, table, to, press, maker.refiner, shared)
-        yield from _films.make(request, filming, inputs, seeds, workspace)
+        yield from _films.make(request, filming, inputs, drawn, workspace)
         return
+    chose = ""
+    if choosing:
+        from maquette.operations._choosing import Choice, choose
+
+        for step in choose(request, run, model, options, table, inputs):
+            if isinstance(step, Choice):
+                seeds, total = step.seeds, len(step.seeds)
+                chose = f", the best of {step.of:,}"
+            else:
+                yield step
     gate: Gates | None = None
     if request.release:
         yield Note(text="looking at the images that the model learned from")
@@ -161,12 +183,14 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     began, kept, last, rest = time.perf_counter(), 0, seeds[0], seeds
     first: list[NDArray[Any]] = []
     facts = {"run": str(run.path), "model": run.facts.get("model"), "dials": to_json(options), "given": inputs.asked}
+    if chose:
+        facts["chosen"] = {"of": count, "from": request.seed}
     output: Output
     if request.shards is None:
         output = Files(to, press, run, workspace)
     else:
         output = shards = Shards(to, request.shards, FORMATS[request.format][1], {**facts, **_finish(request)})
-        rest = shards.finished(seeds)
+        rest = shards.finished(drawn)
         kept = output.count
     making = (
         elsewhere(maker, inputs, rest, table, workers, request, workspace, shown=64 if request.sheet else 0)
@@ -209,7 +233,11 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     if request.sheet and first and not (kept and path.exists()):
         first = of_one_size(first)
         scale = max(1, 96 // max(first[0].shape))
-        said = {**shared, "model": str(run.facts["model"]), "seeds": (rest[0], last)}
+        said = {
+            **shared,
+            "model": str(run.facts["model"]),
+            "seeds": (min(rest), max(rest)) if chose else (rest[0], last),
+        }
         press.sheet(path, sheet(first, columns=8, scale=scale), said)
         yield Made(path=str(path), what="sheet")
     if not inputs.asked and model.spec.conditions:
@@ -222,7 +250,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         "images": output.files, "seeds": output.seeds, "count": output.count, "to": str(to),
         "set_aside": inputs.refused,
     }  # fmt: skip
-    summary = f"{output.count:,} images of the seeds {seeds[0]} to {seeds[-1]} in {to}."
+    summary = f"{output.count:,} images of the seeds {min(seeds)} to {max(seeds)}{chose} in {to}."
     if request.shards:
         summary = f"{summary[:-1]}, in {len(output.files):,} tar files."
     if gate:
