@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,9 @@ from maquette.features import REGISTRY
 from maquette.features.extractor import Features, Pictures, extract, stack
 from maquette.features.space import Rows, Space
 from maquette.features.views import view
-from maquette.judge.evidence import VIEWS, Changed, Chosen, pick
+from maquette.judge.evidence import ANCHOR_CHANGES, VIEWS, Changed, Chosen, pick
 from maquette.judge.interval import Estimate, jackknife
+from maquette.judge.judgement import UNIT
 from maquette.judge.metric import Part
 from maquette.judge.metrics.fidelity import kernel_distances
 from maquette.judge.metrics.variety import usual_distance, vendi
@@ -43,7 +44,7 @@ COUNT = 256
 """Images drawn at each point."""
 CHOICE = 512
 """Images drawn of each candidate when the model is chosen at the end."""
-REAL, VIEWED = 2_000, 500
+REAL, VIEWED, SPOILT = 2_000, 500, 200
 FEWEST = 100
 """Fewer images than this, held out and learned from, judge nothing."""
 SEED = 2_000_000
@@ -89,11 +90,18 @@ class Watch:
         few = self.real.some(COUNT).rows
         self._reach = usual_distance(few) / 2
         self._variety = vendi(few, self._reach) / len(few)
+        self._spoilt = Chosen(dataset, by[np.linspace(0, len(by) - 1, min(SPOILT, len(by))).astype(int)])
         self.points = [_point(record) for record in _read(run.path / FILE)]
         self.lost = False
         """Whether the last judgement found that the images have lost their variety."""
         self.pace = 0.0
         """Seconds an image takes to draw and to look at, as last measured."""
+
+    @cached_property
+    def unit(self) -> float:
+        """What blurring real images, or a tenth of noise in them, does to their distance: grades are counted in it."""
+        spoilt = [Part(self.space(self._extract(Changed(self._spoilt, ANCHOR_CHANGES[name])))) for name in UNIT]
+        return max(1e-9, sum(kernel_distances(self.real, rows)[0] for rows in spoilt) / len(spoilt))
 
     def _extract(self, pictures: Pictures) -> Features:
         return stack(list(extract(self.extractor, pictures)))
@@ -163,10 +171,13 @@ class Watch:
     def choose(self, candidates: Mapping[str, Family], seconds: float = math.inf) -> tuple[str, dict[str, Estimate]]:
         """Which of the candidates is the best: the first one, unless another is surely better than it.
 
-        As many images are drawn as fit into the seconds; where that is too few, nothing is compared.
+        As many images are drawn as fit into the seconds; where that is too few, nothing is compared: then the first one
+        alone is judged, if there is time for that.
         """
         first = next(iter(candidates))
         count = CHOICE if not self.pace else int(min(CHOICE, seconds / self.pace / len(candidates)))
+        if count < FEWEST and len(candidates) > 1:
+            return self.choose({first: candidates[first]}, seconds)
         if count < FEWEST:
             return first, {}
         values = {

@@ -7,7 +7,7 @@ import shlex
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from maquette.engine.train import Step
     from maquette.engine.watch import Watch
     from maquette.families.family import Family
+    from maquette.store.run import Run
     from maquette.store.workspace import Workspace
 
 TELL_EVERY = 0.5
@@ -151,6 +152,8 @@ def _lead(request: Train, workspace: Workspace, dataset: Dataset, to: Path, toge
             run.update(dataset=dataset_facts(dataset))  # it was moved
         workspace.index.add_run(run)
         watch = Watch.of(run, dataset, session.trainer.family) if request.judge else None
+        if watch is not None and not begun:
+            yield from _promise(session, watch, dataset, workspace)
         going = steps(session.trainer, run, name=session.name, every=request.save_every)
         yield from _train(session, going, asked, watch, request.until)
         long_enough = float(run.facts.get("seconds", 0.0)) * CHOICE_SHARE >= COPIES_TAKE
@@ -226,6 +229,18 @@ def _train(
         yield from _sheet(session, session.load_model(), session.trainer.images, hurry)
 
 
+def _promise(session: Session, watch: Watch, dataset: Dataset, workspace: Workspace) -> Iterator[Event]:
+    """Say how good the model may be expected to become, by how other trainings of the family went."""
+    from maquette.engine.expect import expectation
+
+    run, plan = session.run, session.trainer.plan
+    others = (entry.path for entry in workspace.index.list("run") if entry.path != run.path)
+    found = expectation(session.name, session.trainer.family.spec, plan.images, dataset.digest, others)
+    run.update(unit=watch.unit, **({} if found is None else {"promise": found.to_json()}))
+    if found is not None:
+        yield Note(text=found.sentence)
+
+
 def _judge(session: Session, watch: Watch, step: Step) -> Iterator[Event]:
     """Hold images of the model against images that it never learns from."""
     model, images = session.trainer.model(), step.images
@@ -256,6 +271,25 @@ def _choose(session: Session, watch: Watch, step: Step) -> Iterator[Event]:
         yield Note(text=f"{which} is surely better on {watch.part} images than {names[1]}: it is the model")
     run.update(chosen={"which": which, "values": {name: value.value for name, value in values.items()}})
     run.forget_best()
+    yield from _kept(run, watch, trainer.images)
+
+
+def _kept(run: Run, watch: Watch, images: int) -> Iterator[Event]:
+    """Say what the model became, beside what was promised."""
+    from maquette.engine.expect import number, reached
+
+    found = reached(run, watch.unit, images)
+    if found is None:
+        return
+    run.update(reached=found)
+    promise = run.facts.get("promise")
+    beside = ""
+    if isinstance(promise, Mapping):
+        inside = "as expected" if promise["low"] <= found["value"] <= promise["high"] else (
+            "better than expected" if found["value"] < promise["low"] else "less than expected"
+        )  # fmt: skip
+        beside = f" ({inside}: {number(promise['low'])} to {number(promise['high'])})"
+    yield Note(text=f"the model is {found['sentence']}{beside}")
 
 
 def _progress(step: Step) -> Progress:
