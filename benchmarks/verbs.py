@@ -42,9 +42,9 @@ THREADS = {name: "1" for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLA
 def took(words: list[str], folder: Path) -> tuple[float, float]:
     """Seconds of processor, of the command and all that it starts, and its megabytes at most."""
     began = children()
-    code = (
-        "import resource, sys; from maquette.faces.cli import main; code = main(sys.argv[1:]);"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
+    code = (  # what the system calls the most of a process begins with that of the one that started it; VmHWM does not
+        "import sys; from maquette.faces.cli import main; code = main(sys.argv[1:]);"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0], file=sys.stderr); sys.exit(code)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *words, "--quiet"], env={**os.environ, **THREADS, "MAQUETTE_HOME": str(folder)},
