@@ -5,7 +5,8 @@
     python benchmarks/export.py --only page --browser /usr/bin/chromium
 
 Speed: images a second of `gan` and `flow` at 32 and 64 pixels, in passes of 16 and of 1 image, on one and two threads,
-by torch as `sample` computes and by the exported graph in onnxruntime, in turns; the ratio is of medians. Page: its
+by torch as `sample` computes and by the exported graph in onnxruntime (and in OpenVINO, where that is installed), in
+turns; the ratio is of medians. Page: its
 size, the time until the first image is there, and the time of an image after it, in a new headless browser.
 """
 
@@ -30,6 +31,8 @@ from maquette.engine.sample import draw
 from maquette.families import REGISTRY
 
 CASES = [(family, side) for family in ("gan", "flow") for side in (32, 64)]
+NOT = float("nan")
+"""Milliseconds where a runtime is not installed or cannot run a graph."""
 
 
 def made(family: str, side: int, scale: str) -> Sampling:
@@ -49,34 +52,44 @@ def seconds(work, least: float) -> float:
     return (time.perf_counter() - began) / times
 
 
-def speed(scale: str, rounds: int, least: float) -> None:
-    print("family  px  threads  pass   torch ms   onnxruntime ms   ratio")
-    for family, side in CASES:
+def openvino(content: bytes, threads: int):
+    """The graph in OpenVINO, in single precision; None where it is not installed."""
+    try:
+        import openvino as ov
+    except ImportError:
+        return None
+    core = ov.Core()
+    wish = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32", "PERFORMANCE_HINT": "LATENCY"}
+    compiled = core.compile_model(core.read_model(content), "CPU", wish)
+    return lambda feeds: compiled(feeds)[0]
+
+
+def speed(scale: str, rounds: int, least: float, cases, passes: list[int], all_threads: list[int]) -> None:
+    print("milliseconds a pass, and how many times as fast as torch")
+    print("family  px  threads  pass   torch   onnxruntime          openvino")
+    for family, side in cases:
         graph = made(family, side, scale)
         content = onnx.described(onnx.traced(graph), {})
-        for threads in (1, 2):
+        for threads in all_threads:
             torch.set_num_threads(threads)
-            runs = onnx.session(content, threads)
-            for count in (16, 1):
+            runs, other = onnx.session(content, threads), openvino(content, threads)
+            for count in passes:
                 seeds = list(range(count))
                 feeds = graph.feeds(seeds, {})
-
-                def by_torch(graph=graph, seeds=seeds, count=count):
-                    list(draw(graph.family, seeds, {}, micro=count))
-
-                def by_graph(graph=graph, seeds=seeds, runs=runs):
-                    runs.run(None, graph.feeds(seeds, {}))
-
-                by_torch(), by_graph()
-                pairs = [(seconds(by_torch, least), seconds(by_graph, least)) for _ in range(rounds)]
-                one, other = (statistics.median(times) * 1000 for times in zip(*pairs, strict=True))
-                print(
-                    f"{family:6} {side:3} {threads:8} {count:5} {one:10.1f} {other:16.1f} {one / other:7.2f}",
-                    flush=True,
-                )
-                found = runs.run(None, feeds)[0]
                 expected = np.concatenate(list(draw(graph.family, seeds, {}, micro=count)))
-                assert onnx.checked(onnx.compared(found, expected))
+                ways = [
+                    lambda graph=graph, seeds=seeds, count=count: list(draw(graph.family, seeds, {}, micro=count)),
+                    lambda graph=graph, seeds=seeds, runs=runs: runs.run(None, graph.feeds(seeds, {})),
+                ]
+                found = [runs.run(None, feeds)[0]]
+                if other is not None:
+                    ways.append(lambda graph=graph, seeds=seeds, other=other: other(graph.feeds(seeds, {})))
+                    found.append(other(feeds))
+                assert all(onnx.checked(onnx.compared(one, expected)) for one in found)
+                rows = [[seconds(way, least) for way in ways] for _ in range(rounds)]
+                took = [statistics.median(times) * 1000 for times in zip(*rows, strict=True)] + [NOT]
+                said = "".join(f"{one:10.1f} ({took[0] / one:5.2f})" for one in took[1:3])
+                print(f"{family:6} {side:3} {threads:8} {count:5} {took[0]:8.1f}{said}", flush=True)
     torch.set_num_threads(1)
 
 
@@ -118,9 +131,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--least", type=float, default=0.3, help="seconds of each measurement at least")
     parser.add_argument("--browser", default="/usr/bin/chromium")
+    parser.add_argument("--sides", type=int, nargs="*", default=[32, 64])
+    parser.add_argument("--passes", type=int, nargs="*", default=[16, 1])
+    parser.add_argument("--threads", type=int, nargs="*", default=[1, 2])
     given = parser.parse_args()
     if given.only != "page":
-        speed(given.scale, given.rounds, given.least)
+        cases = [(family, side) for family in ("gan", "flow") for side in given.sides]
+        speed(given.scale, given.rounds, given.least, cases, given.passes, given.threads)
     if given.only != "speed":
         pages(given.scale, given.browser)
 
