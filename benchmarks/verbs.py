@@ -80,14 +80,20 @@ def loading(modules: str) -> float:
 
 
 def pictures(count: int, side: int) -> np.ndarray:
-    """Images of waves, no two alike."""
+    """Soft patches of colour with a little noise: no two alike, however many there are."""
     randoms = np.random.default_rng(0)
-    places = np.arange(side) / side
-    waves = randoms.uniform(0.5, 3, (count, 2, 1, 3)).astype(np.float32)
-    phase = randoms.uniform(0, 6.28, (count, 2, 1, 3)).astype(np.float32)
-    across, down = (np.sin(6.28 * waves[:, k] * places[None, :, None] + phase[:, k]) for k in (0, 1))
-    noise = randoms.normal(0, 6, (count, side, side, 3)).astype(np.float32)
-    return np.clip(128 + 50 * (across[:, None] + down[:, :, None]) + noise, 0, 255).astype(np.uint8)
+    places = np.clip((np.arange(side) + 0.5) / side * GRID - 0.5, 0, GRID - 1)
+    weights = np.clip(1 - np.abs(places[:, None] - np.arange(GRID)), 0, None).astype(np.float32)  # side x grid
+    found = np.empty((count, side, side, 3), np.uint8)
+    for start in range(0, count, 10_000):
+        block = found[start : start + 10_000]
+        patches = randoms.uniform(20, 235, (len(block), 3, GRID, GRID)).astype(np.float32)
+        soft = (weights @ patches @ weights.T).transpose(0, 2, 3, 1)
+        block[:] = np.clip(soft + randoms.normal(0, 6, soft.shape), 0, 255)
+    return found
+
+
+GRID = 5
 
 
 class Rates:
