@@ -24,8 +24,8 @@ class Threads(Team):
             with self.telling(END):
                 pass
 
-    def _all_have(self, values):
-        values.copy_(self._exchange(values, lambda given: given[0]))
+    def _all_have(self, values, source=0):
+        values.copy_(self._exchange(values, lambda given: given[source]))
         return values
 
     def _exchange(self, values, joined):

@@ -15,7 +15,7 @@ import hashlib
 import json
 import platform
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +31,8 @@ from maquette.store.shelf import State
 
 PATIENCE = 1800.0
 """Seconds to wait for another process, such as for the first one while it judges, before it counts as lost."""
-STEP, TAKE, BUILD, END = range(4)
-"""What the first process says: compute a step, take over a state, build a trainer, we are done."""
+STEP, TAKE, BUILD, END, TELL = range(5)
+"""What the first process says: compute a step, take over a state, build a trainer, we are done, tell your averages."""
 _WORDS = 4
 _AGAIN = "run the same command again: it goes on from the last checkpoint"
 
@@ -101,9 +101,17 @@ class Team:
                 self._all_have(torch.from_numpy(array.reshape(-1).view(np.uint8)))
         return own
 
-    def _all_have(self, values: Tensor) -> Tensor:
+    def share_tensors(self, tensors: Sequence[Tensor], source: int) -> None:
+        """Replace these tensors, of the same shapes in all processes, by those of one of them."""
+        if tensors:
+            flat = self._all_have(torch.cat([tensor.reshape(-1) for tensor in tensors]), source)
+            pieces = flat.split([tensor.numel() for tensor in tensors])
+            for tensor, piece in zip(tensors, pieces, strict=True):
+                tensor.copy_(piece.reshape(tensor.shape))
+
+    def _all_have(self, values: Tensor, source: int = 0) -> Tensor:
         with self._reached():
-            dist.broadcast(values, 0)
+            dist.broadcast(values, source)
         return values
 
     @contextlib.contextmanager

@@ -15,7 +15,7 @@ from maquette.core.settings import to_json
 from maquette.core.spec import DataSpec
 from maquette.data.dataset import Dataset
 from maquette.data.loader import Loader
-from maquette.engine.distributed import BUILD, END, STEP, TAKE, Team, join, programs, share_state
+from maquette.engine.distributed import BUILD, END, STEP, TAKE, TELL, Team, join, programs, share_state
 from maquette.engine.helpers import helped
 from maquette.engine.load import LARGEST, rebuild_within
 from maquette.engine.plan import check_device, read_plan, threads
@@ -71,6 +71,7 @@ def lead(team: Team, trainer: Trainer, facts: Mapping[str, Any]) -> None:
     with team.telling(BUILD):
         team.share_json({**facts, "plan": to_json(trainer.plan)})
     trainer.group = trainer.team = team
+    trainer.averages.divide(team.rank, team.world)
     share_state(team, trainer.state(0.0))
 
 
@@ -95,12 +96,15 @@ def follow(team: Team, dataset: Dataset) -> None:
                 check_device(plan.device)
                 family = rebuild_within(facts["recipe"], dataset.path, LARGEST)
                 trainer = Trainer(family, loader_of(dataset, family.spec, plan.seed, facts), plan, team)
+                trainer.averages.divide(team.rank, team.world)
                 stack.enter_context(threads(plan.threads))
                 continue
             assert trainer is not None
             if order == TAKE:
                 state = team.share_json()
                 trainer.take(State(team.share_arrays(), state))
+            elif order == TELL:
+                trainer.exchange(team)
             elif order == STEP:
                 trainer.attempt = int(words[1])
                 trainer.compute(words[0])

@@ -15,7 +15,7 @@ from maquette.core.errors import RunError
 from maquette.core.spec import Batch, Phase
 from maquette.data.loader import Loader
 from maquette.engine.average import MIDDLE, Averages
-from maquette.engine.distributed import STEP, Team, share_state
+from maquette.engine.distributed import STEP, TELL, Team, share_state
 from maquette.engine.load import arrays, fill, seed_of
 from maquette.engine.optim import PhaseOptimizer
 from maquette.engine.plan import Plan
@@ -163,8 +163,21 @@ class Trainer:
         self.sums, self.count = {}, 0
         return mean
 
+    def exchange(self, team: Team) -> None:
+        """Take over the averages that each of the others keeps up to date, as they take over this one's."""
+        with torch.no_grad():
+            for rank in range(team.world):
+                team.share_tensors(self.averages.part(rank), rank)
+        self.averages.behind = False
+
+    def _catch_up(self) -> None:
+        if self.team is not None and self.averages.behind:
+            with self.team.telling(TELL):
+                self.exchange(self.team)
+
     def tensors(self) -> dict[str, Tensor]:
         """Everything that changes while training, by name."""
+        self._catch_up()
         tensors = {f"family.{name}": value for name, value in self.family.state_dict().items()}
         tensors |= {f"average.{name}": value for name, value in self.averages.tensors().items()}
         for phase, optimizer in self.optimizers.items():
@@ -197,6 +210,7 @@ class Trainer:
         averages = part("average.")
         for name, value in self.averages.tensors().items():
             value.copy_(torch.from_numpy(np.array(averages[name])))
+        self.averages.behind = False
         for phase, optimizer in self.optimizers.items():
             stored = part(f"optimizer.{phase}.")
             optimizer.restore({name: torch.from_numpy(np.array(value)) for name, value in stored.items()})
@@ -228,6 +242,7 @@ class Trainer:
 
     def model(self, length: int = MIDDLE) -> Family:
         """A copy with one of the averages of the weights, settled and ready to sample. Changes nothing of training."""
+        self._catch_up()
         family = copy.deepcopy(self.family)
         self.averages.copy_into(family, length)
         count = min(self.plan.batch, 256)
