@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import signal
+import sys
+import threading
 
 import pytest
 
@@ -12,6 +15,7 @@ from maquette.core.errors import ConditionError, MaquetteError, UsageError
 from maquette.core.workers import Workers, processors
 from maquette.engine import bulk as bulks
 from maquette.engine.bulk import AHEAD, Task, WorkError, answered, bulk, start
+from maquette.engine.cluster import _Ours
 
 
 @pytest.fixture
@@ -147,7 +151,7 @@ def test_without_ray_it_is_said_how_to_get_it(monkeypatch):
 
 
 @pytest.mark.slow
-def test_a_ray_cluster_answers_as_processes_do_and_outlives_an_actor(echo, tmp_path, monkeypatch):
+def test_a_ray_cluster_answers_as_processes_do_and_outlives_an_actor(echo, tmp_path, monkeypatch, capsys):
     pytest.importorskip("ray")
     monkeypatch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     tasks = [Task({"k": k, "once": str(tmp_path / "once") if k == 5 else ""}, bytes([k] * 3)) for k in range(12)]
@@ -155,3 +159,17 @@ def test_a_ray_cluster_answers_as_processes_do_and_outlives_an_actor(echo, tmp_p
     assert (tmp_path / "once").exists(), "an actor was killed"
     assert [head["k"] for head, _ in found] == list(range(12))
     assert [body for _, body in found] == [bytes([k] * 3) for k in range(12)]
+    assert capsys.readouterr().out == "", "what Ray says of the death is no event of a verb"
+
+
+def test_what_rays_own_threads_print_does_not_get_among_events(capsys):
+    def speak():
+        print("a worker died")
+
+    with contextlib.redirect_stdout(_Ours(sys.stdout)):
+        for name in ("ray_listen_error_messages", "another"):
+            thread = threading.Thread(target=speak, name=name)
+            thread.start()
+            thread.join()
+        print("an event", flush=True)
+    assert capsys.readouterr().out == "a worker died\nan event\n"

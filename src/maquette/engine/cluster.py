@@ -7,6 +7,8 @@ import importlib
 import json
 import os
 import socket
+import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -129,10 +131,28 @@ def connected(workers: Workers) -> Iterator[None]:
         yield
         return
     _connect(ray, workers.ray)
+    stream = sys.stdout
     try:
-        yield
+        with contextlib.redirect_stdout(_Ours(stream)):
+            yield
     finally:
         ray.shutdown()
+
+
+class _Ours:
+    """Standard output without what Ray's own threads print, such as that a worker died, which is dealt with here."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write what is not Ray's."""
+        if threading.current_thread().name.startswith("ray_"):
+            return len(text)
+        return int(self._stream.write(text) or 0)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _connect(ray: Any, address: str) -> None:

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from maquette.store.workspace import Workspace
 
 
+IMAGES, PIXELS = 128, 2**19
+"""What a worker makes at once at most, so that its answer stays small."""
+
+
 @dataclass(frozen=True)
 class Piece:
     """One image as a file that is not written yet."""
@@ -121,6 +125,9 @@ def elsewhere(
         _optional(maker.model, maker.options),
         maker.model.together,
     )
+    # Several passes together: each task has a cost of its own. Fewer where all workers would not get some of each.
+    most = min(IMAGES, PIXELS // (form.height * form.width), len(seeds) // (3 * workers.processes))
+    several = together * max(1, most // together)
     waiting: deque[tuple[list[Given], list[Mapping[str, Any]], dict[str, NDArray[Any]]]] = deque()
 
     def tasks() -> Iterator[Task]:
@@ -129,9 +136,9 @@ def elsewhere(
             assert not isinstance(stretch, Warning)
             for given, part in stretch:
                 rows = wishes(form.conditions, table, given.values, part, (form.height, form.width), optional)
-                for at in range(0, len(part), together):
-                    own = {name: values[at : at + together] for name, values in rows.items()}
-                    chosen = list(part[at : at + together])
+                for at in range(0, len(part), several):
+                    own = {name: values[at : at + several] for name, values in rows.items()}
+                    chosen = list(part[at : at + several])
                     asked = _asked(form.conditions, own, [given] * len(chosen))
                     waiting.append(([given] * len(chosen), asked, own))
                     head = {
