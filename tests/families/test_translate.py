@@ -16,7 +16,8 @@ from maquette.engine import start as starting
 from maquette.engine.load import build
 from maquette.engine.probe import Choice
 from maquette.families import translate
-from maquette.families.translate import TASKS, Dials, Settings, blurred, edges, greyed
+from maquette.families.translate import TASKS, Dials, Settings
+from maquette.nn.spoil import blurred, edges, greyed, shrunk
 from maquette.operations import operation as table
 from maquette.store.workspace import Workspace
 
@@ -67,6 +68,14 @@ def test_what_is_given_says_less_than_what_is_wanted():
     step[..., 8:] = 1
     lines = edges(step)
     assert (lines[..., 7:9] == -1).all() and (lines[..., :6] == 1).all() and (lines[..., 10:] == 1).all()
+
+
+@pytest.mark.parametrize(("height", "width", "times"), [(32, 48, 2), (30, 24, 3), (16, 16, 4)])
+def test_images_are_made_smaller_as_programs_make_them(height, width, times):
+    """By Lanczos, as Pillow does it."""
+    image = np.random.default_rng(times).random((height, width), np.float32)
+    by_pillow = Pillow.fromarray(image).resize((width // times, height // times), Pillow.Resampling.LANCZOS)
+    assert np.abs(shrunk(torch.from_numpy(image)[None, None], times)[0, 0].numpy() - np.asarray(by_pillow)).max() < 1e-5
 
 
 def test_tasks_that_cannot_be_are_refused():

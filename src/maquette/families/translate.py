@@ -26,6 +26,7 @@ from maquette.core.spec import MAX_SIDE, Batch, DataSpec, Loss, Optimizer, Phase
 from maquette.families.family import Conditions, Family, FamilyConfig, latent
 from maquette.nn.conv import Convolution, Enlargement, interior
 from maquette.nn.embed import ConditionPlanes
+from maquette.nn.spoil import blurred, edges, enlarged, greyed, shrunk
 
 TASKS = ("pairs", "upscale", "deblur", "colour", "edges")
 RESTORING = ("upscale", "deblur")
@@ -34,7 +35,6 @@ INPUT = "input"
 """The name of the image that is given, where pairs are made of plain images."""
 WINDOW = 512
 """Side of the pieces in which large images are worked on."""
-LUMINANCE = (0.299, 0.587, 0.114)
 
 
 class Block(nn.Module):
@@ -221,9 +221,7 @@ class Translate(Family):
         if self.given is None:
             return {}
         if task == "upscale":
-            sides = [max(1, side // config.times) for side in images.shape[2:]]
-            small = F.interpolate(images, sides, mode="bicubic", antialias=True).clamp(-1, 1)
-            return {INPUT: enlarged(small, list(images.shape[2:]))}
+            return {INPUT: enlarged(shrunk(images, config.times).clamp(-1, 1), list(images.shape[2:]))}
         if task == "deblur":
             return {INPUT: blurred(images, config.blur)}
         grey = greyed(images)
@@ -252,8 +250,11 @@ class Translate(Family):
         images = batch.images
         planes = self._planes({**batch.condition, **self.derive(images.float())})
         if self.config.mirror:
-            dice = torch.rand(len(images), 1, 1, 1, generator=batch.generator, device=images.device) < 0.5
-            planes, images = torch.where(dice, planes.flip(3), planes), torch.where(dice, images.flip(3), images)
+            # What is lost in a small or soft image is lost alike in all directions; a picture of a map is not.
+            square = self.config.task in RESTORING and images.shape[2] == images.shape[3]
+            for change in (_across, *((_down, _turned) if square else ())):
+                dice = torch.rand(len(images), 1, 1, 1, generator=batch.generator, device=images.device) < 0.5
+                planes, images = (torch.where(dice, change(some), some) for some in (planes, images))
         return planes, images
 
     def _planes(self, condition: Conditions) -> Tensor:
@@ -339,6 +340,18 @@ class Translate(Family):
         return answer
 
 
+def _across(images: Tensor) -> Tensor:
+    return images.flip(3)
+
+
+def _down(images: Tensor) -> Tensor:
+    return images.flip(2)
+
+
+def _turned(images: Tensor) -> Tensor:
+    return images.transpose(2, 3)
+
+
 def _given(config: Settings, spec: DataSpec) -> ConditionSpec | None:
     """The image that is given, where pairs are made of plain images."""
     if config.task == "pairs":
@@ -366,38 +379,6 @@ def _levels(config: Settings, spec: DataSpec) -> int:
     while levels < most and height % 2 == width % 2 == 0 and min(height, width) > 2:
         height, width, levels = height // 2, width // 2, levels + 1
     return levels
-
-
-def greyed(images: Tensor) -> Tensor:
-    """N C H W -> N 1 H W: the luminance; of premultiplied colours as they lie on black."""
-    if images.shape[1] < 3:
-        return images[:, :1].float()
-    weights = torch.tensor(LUMINANCE, device=images.device)[:, None, None]
-    return (images[:, :3].float() * weights).sum(dim=1, keepdim=True)
-
-
-def edges(grey: Tensor) -> Tensor:
-    """Dark lines on white where the image changes: N 1 H W, the strongest of each image black."""
-    slope = torch.tensor([[-1.0, 0.0, 1.0], [-2.0, 0.0, 2.0], [-1.0, 0.0, 1.0]], device=grey.device)[None, None] / 8
-    padded = F.pad(grey, (1, 1, 1, 1), mode="replicate")
-    strength = torch.hypot(F.conv2d(padded, slope), F.conv2d(padded, slope.transpose(2, 3)))
-    most = torch.quantile(strength.flatten(1), 0.95, dim=1)[:, None, None, None].clamp_min(0.02)
-    return 1 - 2 * ((strength / most - 0.3) / 0.5).clamp(0, 1)
-
-
-def blurred(images: Tensor, radius: float) -> Tensor:
-    """N C H W, softened by a Gaussian of that radius; at its edges the image is mirrored."""
-    far = min(math.ceil(3 * radius), min(images.shape[2:]) - 1)
-    line = torch.exp(-0.5 * (torch.arange(-far, far + 1, device=images.device) / radius) ** 2)
-    line = (line / line.sum()).expand(images.shape[1], 1, -1)
-    padded = F.pad(images, (far,) * 4, mode="reflect")
-    across = F.conv2d(padded, line[:, :, None, :], groups=images.shape[1])
-    return F.conv2d(across, line[:, :, :, None], groups=images.shape[1])
-
-
-def enlarged(images: Tensor, size: list[int]) -> Tensor:
-    """N C H W in another size, smoothly."""
-    return F.interpolate(images, size, mode="bicubic", align_corners=False).clamp(-1, 1)
 
 
 def around(images: Tensor, margin: int, tile: Tile) -> Tensor:
