@@ -21,15 +21,14 @@ import numpy as np
 from facade_facts import COLOURS, FACTS, read_facade
 
 from maquette.core.image import save, sheet
-from maquette.engine.directions import Direction, moved, scaled, towards
+from maquette.engine.directions import Direction, held, moved, scaled, towards, where_of
 from maquette.engine.encoder import dataset_of
 from maquette.engine.latents import Found, Latents
 from maquette.engine.load import load
-from maquette.engine.world import World, world_of
 from maquette.judge.evidence import pick
 from maquette.store.run import Run
 
-AMOUNTS = tuple(np.arange(1, 17) / 2)
+AMOUNTS = (0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0, 8.0)
 SURE = 0.25
 PROMISED = 0.9
 
@@ -46,6 +45,8 @@ def main() -> int:
     reader = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     reader.add_argument("run", type=Path)
     reader.add_argument("--examples", type=int, default=10)
+    reader.add_argument("--hold", choices=("yes", "no"), default="yes")
+    reader.add_argument("--each", type=int, default=24, help="images that each direction is tried on, at most")
     reader.add_argument("--seeds", type=int, default=200)
     reader.add_argument("--only", choices=FACTS)
     reader.add_argument("--to", type=Path)
@@ -55,8 +56,6 @@ def main() -> int:
     if data is None:
         raise SystemExit("the dataset of the run is not there")
     on = Latents(model)
-    world = world_of(run, data)
-    assert isinstance(world, World)
     train = pick(data.indices("train"), 2_000, seed=7)
     images = data.images(train)
     facts, _ = table(images)
@@ -74,9 +73,10 @@ def main() -> int:
                 continue  # the same direction the other way
             start = [row for row in range(len(COLOURS[fact])) if row != target]
             sides = [images[np.isin(facts[:, column], side)][: asked.examples] for side in ([target], start)]
-            *_, vector = towards(on, sides[0], sides[1], {}, {}, {}, world.space)
-            direction = Direction(fact, scaled(on, vector, {}), "")
-            rows = np.flatnonzero(whole & np.isin(before[:, column], start))[:48]
+            *_, vector = towards(on, sides[0], sides[1], {}, {}, {})
+            where = where_of(*sides) if asked.hold == "yes" else None
+            direction = Direction(fact, scaled(on, vector, {}), "", where)
+            rows = np.flatnonzero(whole & np.isin(before[:, column], start))[: asked.each]
             if not len(rows):
                 continue
             part = Found(seeds.latents[rows], {})
@@ -87,18 +87,23 @@ def main() -> int:
                 left = np.flatnonzero(~reached)
                 if not len(left):
                     break
-                pictures = on.images(moved(replace(part, latents=part.latents[left]), [direction], [float(amount)]))
+                further = moved(replace(part, latents=part.latents[left]), [direction], [float(amount)])
+                pictures = held(on, further, made[rows][left], [direction])
                 now, _ = table(pictures)
                 new = now[:, column] == target
                 kept[left[new]] = (now[:, others] == before[rows][left][:, others])[new]
                 reached[left[new]] = True
                 best[left[new]] = pictures[new]
-            share, stay = reached.mean(), kept[reached].mean() if reached.any() else 0.0
+            share = reached.mean()
+            changed_all.append(share)
+            tiles += [image for pair in zip(made[rows][:6], best[:6], strict=True) for image in pair]
+            if not reached.any():
+                print(f"{fact} {target}: changed none of {len(rows)}", flush=True)
+                continue
+            stay = kept[reached].mean()
             each = " ".join(f"{FACTS[o]} {kept[reached][:, k].mean():.2f}" for k, o in enumerate(others))
             print(f"{fact} {target}: changed {share:.2f} of {len(rows)}, others kept {stay:.3f} ({each})", flush=True)
-            changed_all.append(share)
             kept_all.append(stay)
-            tiles += [image for pair in zip(made[rows][:6], best[:6], strict=True) for image in pair]
     changed, kept_mean = float(np.mean(changed_all)), float(np.mean(kept_all))
     print(f"changed {changed:.3f}, others kept {kept_mean:.3f} (promised {PROMISED})")
     if asked.to:

@@ -6,7 +6,19 @@ import torch
 
 from maquette.core.errors import DataError, MaquetteError, UsageError
 from maquette.core.spec import DataSpec
-from maquette.engine.directions import Direction, keep, moved, named, read, scaled, strongest, towards, without
+from maquette.engine.directions import (
+    Direction,
+    held,
+    keep,
+    moved,
+    named,
+    read,
+    scaled,
+    strongest,
+    towards,
+    where_of,
+    without,
+)
 from maquette.engine.latents import Latents
 from maquette.engine.load import build
 from maquette.families import REGISTRY
@@ -70,6 +82,35 @@ def test_sides_of_too_few_images_are_refused():
         list(towards(on("oracle"), images, images, {}, {}, {}))
 
 
+def test_it_is_seen_where_two_sides_differ():
+    """Through the noise of ten images of each, in any mode."""
+    randoms = np.random.default_rng(0)
+    sides = randoms.normal(120, 20, (2, 10, 16, 16, 3))
+    sides[0, :, :6] += 60
+    where = where_of(*sides.clip(0, 255).astype(np.uint8))
+    assert where[:5].min() > 0.9 and where[8:].mean() < 0.15
+    deep = where_of(*(sides[..., :1].clip(0, 255) * 257).astype(np.uint16))
+    assert deep.shape == (16, 16) and deep[:5].min() > 0.9 and deep[8:].mean() < 0.15
+
+
+@pytest.mark.parametrize("name", STEERED)
+def test_images_stay_where_a_direction_has_no_place(name, monkeypatch):
+    """The upper half is moved and the lower one is the image that was given, pixel for pixel."""
+    monkeypatch.setattr("maquette.engine.latents.HELD", 3)
+    latents = on(name)
+    found = latents.of_seeds(range(4), {})
+    before = latents.images(found)
+    where = np.zeros((16, 16), np.float32)
+    where[:8] = 1
+    vector = np.random.default_rng(0).normal(size=latents.width).astype(np.float32)
+    placed, anywhere = Direction("a", vector, "", where), Direction("b", vector, "")
+    further = moved(found, [placed], [1.0])
+    made = held(latents, further, before, [placed])
+    assert (made[:, 8:] == before[:, 8:]).all() and (made[:, :8] != before[:, :8]).any()
+    free = held(latents, further, before, [placed, anywhere])
+    assert (free == latents.images(further)).all() and (free[:, 8:] != before[:, 8:]).any()
+
+
 def test_what_is_kept_is_left_out():
     randoms = np.random.default_rng(0)
     others = [Direction(str(k), randoms.normal(size=9).astype(np.float32), "") for k in range(3)]
@@ -96,6 +137,10 @@ def test_directions_are_kept_by_name(tmp_path):
     keep(run, kept)
     again = read(Run.open(run.path), 5)
     assert list(again) == ["one", "two-2"] and again["two-2"].vector.tolist() == [1.0] * 5
+    assert again["one"].where is None
+    keep(run, [Direction("one", kept[0].vector, "found", np.eye(4, dtype=np.float32))])
+    (placed,) = read(run, 5).values()
+    assert placed.where is not None and (placed.where == np.eye(4)).all()
     with pytest.raises(UsageError, match=r"no direction 'tow-2'.*did you mean two-2"):
         named(again, "tow-2")
     with pytest.raises(UsageError, match="find some first"):
@@ -104,10 +149,11 @@ def test_directions_are_kept_by_name(tmp_path):
     assert read(run, 5) == {}
 
 
-@pytest.mark.parametrize("spoil", ["width", "names", "file"])
+@pytest.mark.parametrize("spoil", ["width", "names", "file", "where"])
 def test_damaged_directions_are_said(tmp_path, spoil):
     run = Run.create(tmp_path / "run", {"model": "a"})
-    keep(run, [Direction("../x" if spoil == "names" else "one", np.ones(5, np.float32), "found")])
+    where = np.full((4, 4), 2, np.float32) if spoil == "where" else None
+    keep(run, [Direction("../x" if spoil == "names" else "one", np.ones(5, np.float32), "found", where)])
     if spoil == "file":
         (run.path / "directions.safetensors").write_bytes(b"nothing")
     with pytest.raises(MaquetteError):

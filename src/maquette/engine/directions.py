@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +17,6 @@ from maquette.core.motion import apart, looks
 from maquette.engine.latents import Found, Latents
 from maquette.engine.sample import Rows
 from maquette.families.family import Inverts, Steers
-from maquette.features.extractor import REGISTRY, extract, stack
-from maquette.features.space import Space
 from maquette.nn.pixels import condition_tensors
 from maquette.store import weights
 from maquette.store.run import Run
@@ -38,6 +36,13 @@ SIDE = 96
 """Images of each side that are followed back into a model that can do that."""
 FEWEST = 3
 """Examples of each side."""
+GRID, WAYS = 8, 48
+"""Sides are compared as pictures of so many places a side, in so many ways in which they vary."""
+SOFT, SHORT = 0.02, 0.1
+"""Ways and latents that say little are not trusted beyond this share of the strongest."""
+LEAST, CHANCE, WIDER = 0.02, 6.0, 8.0
+"""What differs by less than this share of the range is no difference; so many times what chance makes of it is a sure
+one; and places that differ by a part of the most count in full."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +53,26 @@ class Direction:
     vector: NDArray[np.float32]
     how: str
     """`found`, or what it was learned from, in words."""
+    where: NDArray[np.float32] | None = None
+    """Height x width from 0 to 1: where images of its two sides differ; None where nobody knows."""
 
 
 def moved(found: Found, directions: Sequence[Direction], amounts: Sequence[float]) -> Found:
     """Latents moved along directions."""
     total = sum((a * d.vector for d, a in zip(directions, amounts, strict=True)), np.zeros_like(found.latents[0]))
     return dataclasses.replace(found, latents=np.asarray(found.latents + total, np.float32))
+
+
+def held(on: Latents, found: Found, images: NDArray[Any], directions: Sequence[Direction]) -> NDArray[Any]:
+    """Images N H W C of latents that were moved along directions: where these say that nothing is to change, `images`.
+
+    A direction that nobody knows the place of may change everything.
+    """
+    places = [direction.where for direction in directions]
+    known = [place for place in places if place is not None]
+    if not known or len(known) < len(places):
+        return on.images(found)
+    return on.held(found, images, np.max(known, axis=0))
 
 
 # Kept with the run
@@ -75,7 +94,10 @@ def read(run: Run, width: int) -> dict[str, Direction]:
         vector = tensors.get(f"direction.{place}")
         if vector is None or vector.shape != (width,) or not (isinstance(name, str) and NAME.fullmatch(name)):
             raise MaquetteError("the directions kept with the run are damaged", where=path, do="remove the file")
-        found[name] = Direction(name, vector.astype(np.float32), str(how)[:200])
+        where = tensors.get(f"where.{place}")
+        if where is not None and (where.ndim != 2 or not (0 <= where.min() <= where.max() <= 1)):
+            raise MaquetteError("the directions kept with the run are damaged", where=path, do="remove the file")
+        found[name] = Direction(name, vector.astype(np.float32), str(how)[:200], where)
     return found
 
 
@@ -84,6 +106,7 @@ def keep(run: Run, directions: Sequence[Direction]) -> None:
     if len(directions) > MOST:
         raise UsageError(f"{len(directions)} directions are too many", do=f"a run keeps at most {MOST}: remove some")
     tensors = {f"direction.{place}": direction.vector for place, direction in enumerate(directions)}
+    tensors |= {f"where.{place}": one.where for place, one in enumerate(directions) if one.where is not None}
     facts = {
         "format": FORMAT, "model": str(run.facts.get("model")), "names": [d.name for d in directions],
         "how": [d.how for d in directions],
@@ -138,19 +161,13 @@ def strongest(on: Latents, count: int, table_rows: Rows) -> Iterator[int | list[
 
 
 def towards(
-    on: Latents,
-    one: NDArray[Any],
-    other: NDArray[Any],
-    rows: Rows,
-    other_rows: Rows,
-    looked: Rows,
-    space: Space | None = None,
+    on: Latents, one: NDArray[Any], other: NDArray[Any], rows: Rows, other_rows: Rows, looked: Rows
 ) -> Iterator[int | NDArray[np.float32]]:
     """The direction that leads from images like `other` to images like `one` (N H W C); its length says nothing.
 
-    A model that can go back is asked for the latents of both. Of others, images are drawn, and what tells the sides
-    apart (a linear rule in the judge's features, in `space` where there is one) says of each how much it is like the
-    first side; `looked` are conditions for them.
+    A model that can go back is asked for the latents of both. Of others, images are drawn, from which it is learned how
+    the coarse picture follows the latents; the direction is what changes it as the sides differ, and little beside
+    that. `looked` are conditions for these images.
     """
     if len(one) < FEWEST or len(other) < FEWEST:
         raise DataError(
@@ -164,44 +181,69 @@ def towards(
             yield len(sides)
         vector = sides[0] - sides[1]
     else:
-        rule = _rule(one, other, space)
-        scores, latents = [], []
+        pictures, latents = [], []
         together = max(on.model.together, 1)
         count = len(next(iter(looked.values()))) if looked else together
         for start in range(0, PROBED, together):
             part = {name: values[(np.arange(together) + start) % count] for name, values in looked.items()}
             found = on.of_seeds(range(FIRST_SEED + start, FIRST_SEED + start + together), part)
-            scores.append(rule(on.images(found)))
+            pictures.append(_coarse(on.images(found)))
             latents.append(found.latents)
             yield start + together
-        values, everything = np.concatenate(scores), np.concatenate(latents).astype(np.float64)
-        values = (values - values.mean()) / max(float(values.std()), 1e-9)
-        gram = everything.T @ everything + 0.1 * len(everything) * np.eye(everything.shape[1])
-        vector = np.linalg.solve(gram, everything.T @ values)
+        vector = _along(np.concatenate(latents), np.concatenate(pictures), [_coarse(one), _coarse(other)])
     length = float(np.linalg.norm(vector))
     if not length > 1e-9:
         raise DataError("nothing tells the two sides apart", do="give other images")
     yield np.asarray(vector / length, np.float32)
 
 
-def _rule(one: NDArray[Any], other: NDArray[Any], space: Space | None) -> Callable[[NDArray[Any]], NDArray[np.float64]]:
-    """Fisher's linear rule in the space of likeness of the training images, or in features as they are."""
-    features = [_features(images) for images in (one, other)]
-    whole = np.concatenate(features).astype(np.float64)
-    middle, scale = whole.mean(0), np.maximum(whole.std(0), 1e-6)
+def _along(
+    latents: NDArray[np.float32], pictures: NDArray[np.float64], sides: Sequence[NDArray[np.float64]]
+) -> NDArray[np.float64]:
+    """The step in latents that changes coarse pictures as the sides differ.
 
-    def place(rows: NDArray[np.float32]) -> NDArray[np.float64]:
-        return space(rows) if space is not None else (rows - middle) / scale
+    How pictures follow latents is told by a linear rule. All is measured in the ways in which pictures vary most, so
+    that a small thing counts as much as a large one.
+    """
+    middle = pictures.mean(axis=0)
+    _, strengths, axes = np.linalg.svd(pictures - middle, full_matrices=False)
+    spread = strengths[:WAYS] / len(pictures) ** 0.5
+    brought = axes[:WAYS].T / np.sqrt(spread**2 + SOFT * spread[0] ** 2)
+    follows = (pictures - middle) @ brought
+    everything = latents.astype(np.float64)
+    gram = everything.T @ everything + SHORT * len(everything) * np.eye(everything.shape[1])
+    slope = np.linalg.solve(gram, everything.T @ follows).T  # ways x latents
+    wanted = (sides[0].mean(axis=0) - sides[1].mean(axis=0)) @ brought
+    both = slope @ slope.T
+    both += SHORT * np.trace(both) / len(both) * np.eye(len(both))
+    return np.asarray(slope.T @ np.linalg.solve(both, wanted))
 
-    first, second = (place(rows) for rows in features)
-    spread = np.cov(np.concatenate([first - first.mean(0), second - second.mean(0)]).T)
-    spread += (0.3 * np.trace(spread) / len(spread) + 1e-9) * np.eye(len(spread))
-    rule = np.linalg.solve(spread, first.mean(0) - second.mean(0))
-    return lambda images: np.asarray(place(_features(images)) @ rule, np.float64)
+
+def _coarse(images: NDArray[Any]) -> NDArray[np.float64]:
+    """N H W C -> rows of the means of a coarse grid of places, as shares of the range."""
+    import cv2
+
+    most = float(np.iinfo(images.dtype).max)
+    small = [cv2.resize(i.astype(np.float32) / most, (GRID, GRID), interpolation=cv2.INTER_AREA) for i in images]
+    return np.asarray(np.stack(small).reshape(len(images), -1), np.float64)
 
 
-def _features(images: NDArray[Any]) -> NDArray[np.float32]:
-    return stack(list(extract(REGISTRY.get("scattering")(images[:1]), images)))
+def where_of(one: NDArray[Any], other: NDArray[Any]) -> NDArray[np.float32]:
+    """Height x width from 0 to 1: where images of two sides N H W C differ, surely and by much beside how they vary."""
+    import cv2
+
+    sides = [
+        np.stack([cv2.GaussianBlur(image.astype(np.float32), (0, 0), 1.0).reshape(image.shape) for image in side])
+        for side in (one, other)
+    ]
+    most = float(np.iinfo(one.dtype).max)
+    least = (LEAST * most) ** 2
+    apart = np.square(sides[0].mean(axis=0) - sides[1].mean(axis=0))
+    chance = sum(((side.var(axis=0) + least) / len(side) for side in sides), np.zeros_like(apart))
+    sure = apart / (apart + CHANCE * chance)
+    share = apart / (np.concatenate(sides).var(axis=0) + least)
+    place = (sure * share).max(axis=2)
+    return np.asarray(np.clip(WIDER * place / max(float(place.max()), 1e-9), 0, 1), np.float32)
 
 
 def without(vector: NDArray[np.float32], others: Sequence[Direction]) -> NDArray[np.float32]:

@@ -17,12 +17,14 @@ from maquette.core.condition import FLAT, ConditionSpec
 from maquette.core.errors import UsageError
 from maquette.core.noise import Mix, Noise
 from maquette.engine.sample import Rows
-from maquette.families.family import Family, Inverts, Steers
+from maquette.families.family import Family, Holds, Inverts, Steers
 from maquette.nn.pixels import condition_tensors, from_tensor, to_tensor
 from maquette.nn.seek import descend
 
 TRIED = 3
 """Of them those that are tried all the way, where no encoder makes it cheap to try all."""
+HELD = 40
+"""Steps that look for latents of an image that is held but for a part."""
 CANDIDATES = 32
 """Conditions that are tried for an image of which nobody says what it shows."""
 
@@ -194,6 +196,30 @@ class Latents:
             lambda found: self._steers.picture(found, condition, self.options), latents.to(self._device),
             target.to(self._device), steps,
         )  # fmt: skip
+
+    def held(self, found: Found, images: NDArray[Any], where: NDArray[np.floating[Any]]) -> NDArray[Any]:
+        """Images N H W C of latents where `where` (height x width) is 1; where it is 0, the given images as they are.
+
+        A model that can is asked to fit the one to the other on its way; of others, latents are looked for that make
+        both.
+        """
+        share = where.astype(np.float32)[None, :, :, None]
+        if isinstance(self.model, Holds):
+            blocks = []
+            for start, count, tensors in self._passes(len(found), found.rows):
+                block = torch.from_numpy(_full(found.latents[start : start + count], self.model.together))
+                target = to_tensor(_full(images[start : start + count], self.model.together), self.model.spec.mode)
+                given = torch.from_numpy(1 - share[..., 0]).expand(self.model.together, 1, -1, -1)
+                with torch.inference_mode():
+                    made = self.model.hold(
+                        block.to(self._device), target.to(self._device), given.to(self._device), tensors, self.options
+                    )
+                blocks.append(from_tensor(made[:count], self.model.spec.mode))
+            return np.concatenate(blocks)
+        goal = np.rint(share * self.images(found) + (1 - share) * images).astype(images.dtype)
+        *_, better = self.refined(found, goal, HELD)
+        assert isinstance(better, Found)
+        return np.asarray(np.rint(share * self.images(better) + (1 - share) * images), images.dtype)
 
     def _passes(self, count: int, rows: Rows) -> Iterator[tuple[int, int, dict[str, Tensor]]]:
         """Full passes: where each starts, how many of its rows count, and its conditions."""

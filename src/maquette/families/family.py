@@ -154,6 +154,15 @@ class Inverts(Protocol):
 
 
 @runtime_checkable
+class Holds(Protocol):
+    """Makes images of latents beside a part of other images, so that both fit."""
+
+    def hold(self, latents: Tensor, images: Tensor, given: Tensor, condition: Conditions, options: Any) -> Tensor:
+        """Images N C H W of latents N D; of the images, N 1 H W says from 0 to 1 how much of a pixel stays."""
+        ...
+
+
+@runtime_checkable
 class Encodes(Protocol):
     """Turns images into latents and back."""
 

@@ -253,6 +253,14 @@ class Flow(Family):
                 x, guess = self._step(x, now, then, condition, options.guidance, (images, given))
             yield guess.clamp(-1, 1)
 
+    def hold(self, latents: Tensor, images: Tensor, given: Tensor, condition: Conditions, options: Any) -> Tensor:
+        """The way of `picture`, on which what is given takes the place of the guess."""
+        x = latents.unflatten(1, self.spec.shape) * options.temperature
+        guess, times = x, [step / options.steps for step in range(options.steps + 1)]
+        for now, then in itertools.pairwise(times):
+            x, guess = self._step(x, now, then, condition, options.guidance, (images, given))
+        return _told(guess, (images, given)).clamp(-1, 1)
+
     def _way(self, x: Tensor, condition: Conditions, options: Any) -> Iterator[Tensor]:
         if options.guidance != 1.0 and not self.denoiser.wish:
             raise UsageError(

@@ -14,14 +14,19 @@ AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
 
 def strips(on: Bench, directions: Sequence[Direction], seed: int) -> str:
     """Write the sheet of the image of a seed moved along each direction; its path."""
+    import numpy as np
+
     from maquette.core.image import sheet
-    from maquette.engine.directions import moved
+    from maquette.engine.directions import held, moved
     from maquette.engine.latents import Found
 
     start = on.latents.of_seeds([seed], on.rows_of([seed]))
     shown = directions[:32]
-    every = Found.together([moved(start, [one], [amount]) for one in shown for amount in AMOUNTS])
-    tiles = list(on.latents.images(every))
+    image = np.repeat(on.latents.images(start), len(AMOUNTS), axis=0)
+    tiles = []
+    for one in shown:
+        row = Found.together([moved(start, [one], [amount]) for amount in AMOUNTS])
+        tiles += list(held(on.latents, row, image, [one]))
     scale = max(1, 96 // max(tiles[0].shape))
     picture = sheet(tiles, columns=len(AMOUNTS), scale=scale, names=[one.name for one in shown])
     path = on.to / "directions.png"

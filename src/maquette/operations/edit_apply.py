@@ -23,6 +23,7 @@ class Apply(Editing):
     direction: tuple[str, ...] = setting(
         (), "how far along a direction of the run: 1 can be seen, -1 is the other way", repeat=True, form="NAME=AMOUNT"
     )
+    hold: bool = setting(True, "leave images as they are where the two sides of a direction do not differ")
 
 
 @operation
@@ -34,7 +35,7 @@ def edit_apply(request: Apply, workspace: Workspace) -> Iterator[Event]:
     import numpy as np
 
     from maquette.core.image import sheet
-    from maquette.engine.directions import moved, named, read
+    from maquette.engine.directions import held, moved, named, read
     from maquette.operations.sample import Pictures
 
     verb = "edit-apply"
@@ -47,16 +48,17 @@ def edit_apply(request: Apply, workspace: Workspace) -> Iterator[Event]:
     points = yield from points_of(request, on, verb)
     found = type(points[0].found).together([point.found for point in points])
     before = on.latents.images(found)
-    made = on.latents.images(moved(found, directions, list(amounts.values())))
+    given = np.stack([before[row] if (image := point.image) is None else image for row, point in enumerate(points)])
+    further = moved(found, directions, list(amounts.values()))
+    made = held(on.latents, further, given, directions) if request.hold else on.latents.images(further)
     for row, point in enumerate(points):
-        step = {"op": verb, "directions": dict(amounts), "refined": request.refine}
+        step = {"op": verb, "directions": dict(amounts), "refined": request.refine, "held": request.hold}
         on.edited(point.name, made[row], [point], step)
         yield on.progress(verb, row + 1, len(points))
     if request.sheet:
         count = min(12, len(points))
-        given = [before[row] if (image := point.image) is None else image for row, point in enumerate(points[:count])]
         scale = max(1, 96 // max(made[0].shape))
-        picture = sheet([*given, *made[:count]], columns=count, scale=scale, names=["before", "after"])
+        picture = sheet([*given[:count], *made[:count]], columns=count, scale=scale, names=["before", "after"])
         on.press.sheet(on.to / "sheet.png", picture, {"model": on.model_digest})
         yield Made(path=str(on.to / "sheet.png"), what="sheet")
     yield from on.finish(workspace)

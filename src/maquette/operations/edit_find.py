@@ -68,9 +68,9 @@ def edit_find(request: Find, workspace: Workspace) -> Iterator[Event]:
     rows = on.rows_of(range(on.latents.model.together))
     new: list[Direction] = []
     if any(ways):
-        vector, how = yield from _sided(request, on, verb)
+        vector, how, where = yield from _sided(request, on, verb)
         name = request.name or re.sub(r"[^\w-]+", "-", request.class_ or request.word or "examples").strip("-")[:64]
-        new.append(Direction(name or "direction", scaled(on.latents, without(vector, kept), rows), how))
+        new.append(Direction(name or "direction", scaled(on.latents, without(vector, kept), rows), how, where))
     else:
         from maquette.engine.directions import PASSES, strongest
 
@@ -97,10 +97,11 @@ def edit_find(request: Find, workspace: Workspace) -> Iterator[Event]:
     yield Result(verb=verb, facts=facts, value=facts["directions"], summary=summary)
 
 
-def _sided(request: Find, on: Bench, verb: str) -> Generator[Event, None, tuple[NDArray[np.float32], str]]:
-    """The direction from one side to the other, and in words how it was learned."""
-    from maquette.engine.directions import towards
-    from maquette.engine.world import world_of
+def _sided(
+    request: Find, on: Bench, verb: str
+) -> Generator[Event, None, tuple[NDArray[np.float32], str, NDArray[np.float32]]]:
+    """The direction from one side to the other, in words how it was learned, and where the sides differ."""
+    from maquette.engine.directions import towards, where_of
 
     examples = bool(request.like or request.unlike)
     if examples:
@@ -111,16 +112,14 @@ def _sided(request: Find, on: Bench, verb: str) -> Generator[Event, None, tuple[
         how = f"{len(sides[0])} and {len(sides[1])} examples"
     else:
         sides, likely, how = _training_sides(request, on)
-    world = world_of(on.run, on.dataset)
-    space = None if isinstance(world, str) else world.space
     looked = on.rows_of(range(512))
     vector: Any = None
-    for step in towards(on.latents, sides[0], sides[1], likely[0], likely[1], looked, space):
+    for step in towards(on.latents, sides[0], sides[1], likely[0], likely[1], looked):
         if isinstance(step, int):
             yield on.progress(verb, step, max(step, 2048), "images looked at")
         else:
             vector = step
-    return vector, how
+    return vector, how, where_of(sides[0], sides[1])
 
 
 def _own(on: Bench) -> bool:
