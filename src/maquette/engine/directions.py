@@ -166,8 +166,8 @@ def towards(
     """The direction that leads from images like `other` to images like `one` (N H W C); its length says nothing.
 
     A model that can go back is asked for the latents of both. Of others, images are drawn, from which it is learned how
-    the coarse picture follows the latents; the direction is what changes it as the sides differ, and little beside
-    that. `looked` are conditions for these images.
+    the coarse picture follows the latents; the direction is what changes it as the sides differ, where they do, and
+    little beside that. `looked` are conditions for these images.
     """
     if len(one) < FEWEST or len(other) < FEWEST:
         raise DataError(
@@ -181,16 +181,16 @@ def towards(
             yield len(sides)
         vector = sides[0] - sides[1]
     else:
-        pictures, latents = [], []
+        pictures, latents, where = [], [], where_of(one, other)
         together = max(on.model.together, 1)
         count = len(next(iter(looked.values()))) if looked else together
         for start in range(0, PROBED, together):
             part = {name: values[(np.arange(together) + start) % count] for name, values in looked.items()}
             found = on.of_seeds(range(FIRST_SEED + start, FIRST_SEED + start + together), part)
-            pictures.append(_coarse(on.images(found)))
+            pictures.append(_coarse(on.images(found), where))
             latents.append(found.latents)
             yield start + together
-        vector = _along(np.concatenate(latents), np.concatenate(pictures), [_coarse(one), _coarse(other)])
+        vector = _along(np.concatenate(latents), np.concatenate(pictures), [_coarse(one, where), _coarse(other, where)])
     length = float(np.linalg.norm(vector))
     if not length > 1e-9:
         raise DataError("nothing tells the two sides apart", do="give other images")
@@ -219,12 +219,12 @@ def _along(
     return np.asarray(slope.T @ np.linalg.solve(both, wanted))
 
 
-def _coarse(images: NDArray[Any]) -> NDArray[np.float64]:
-    """N H W C -> rows of the means of a coarse grid of places, as shares of the range."""
+def _coarse(images: NDArray[Any], where: NDArray[np.float32]) -> NDArray[np.float64]:
+    """N H W C -> rows of the means of a coarse grid of places, as shares of the range, as far as they count."""
     import cv2
 
-    most = float(np.iinfo(images.dtype).max)
-    small = [cv2.resize(i.astype(np.float32) / most, (GRID, GRID), interpolation=cv2.INTER_AREA) for i in images]
+    share = where[..., None] / float(np.iinfo(images.dtype).max)
+    small = [cv2.resize(image * share, (GRID, GRID), interpolation=cv2.INTER_AREA) for image in images]
     return np.asarray(np.stack(small).reshape(len(images), -1), np.float64)
 
 

@@ -155,23 +155,24 @@ def charts(
 
 
 def sheet(work: Work, members: NDArray[Any], came: NDArray[Any], given: dict[str, NDArray[Any]] | None) -> Path:
-    """Of each case: what was known (of series), what came, the mean, how unsure it is, and possible images."""
+    """A column a case: what was known (of series), what came, the mean, how unsure it is, and possible images."""
     import numpy as np
 
     from maquette.core.image import convert
     from maquette.uses._charts import SURE, coloured
 
     top = float(np.iinfo(members.dtype).max)
-    rows: list[Any] = []
-    last = members[:, :, -1]
+    last, several, cases = members[:, :, -1], min(4, len(members)), min(6, members.shape[1])
     spread = last.astype(np.float64).mean(-1).std(0, ddof=1) / top
     high = float(max(spread.max(), 1e-3))
-    several = min(4, len(members))
-    for case in range(min(6, last.shape[1])):
-        mean = np.rint(last[:, case].astype(np.float64).mean(0)).astype(members.dtype)
-        known = [] if given is None else [convert(next(iter(given.values()))[case][-1], "rgb")]
-        rows += [
-            *known, convert(came[case, -1], "rgb"), convert(mean, "rgb"), coloured(spread[case], 0, high, SURE),
-            *(convert(last[k, case], "rgb") for k in range(several)),
-        ]  # fmt: skip
-    return work.sheet(rows, columns=len(rows) // min(6, last.shape[1]))
+    lines: dict[str, list[Any]] = {}
+    if given is not None:
+        frames = next(iter(given.values()))
+        lines["last known"] = [convert(frames[case][-1], "rgb") for case in range(cases)]
+    lines["what came"] = [convert(came[case, -1], "rgb") for case in range(cases)]
+    means = [np.rint(last[:, case].astype(np.float64).mean(0)).astype(members.dtype) for case in range(cases)]
+    lines["forecast, mean"] = [convert(mean, "rgb") for mean in means]
+    lines["how unsure"] = [coloured(spread[case], 0, high, SURE) for case in range(cases)]
+    for k in range(several):
+        lines[f"possible, {k + 1}"] = [convert(last[k, case], "rgb") for case in range(cases)]
+    return work.sheet([tile for line in lines.values() for tile in line], columns=cases, names=list(lines))
