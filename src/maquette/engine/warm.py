@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from maquette.core.errors import ConditionError, MaquetteError, RunError, UsageError
@@ -25,6 +26,7 @@ from maquette.core.noise import Mix
 from maquette.core.settings import from_json, to_json
 from maquette.core.spec import DataSpec
 from maquette.engine.load import load
+from maquette.engine.plan import threads
 from maquette.engine.sample import Rows, draw, film_length, software, vouched, vouched_steps, wishes
 from maquette.engine.table import condition_table
 from maquette.families.family import Family, Samples
@@ -249,7 +251,9 @@ class Warm:
                 made = [one for some in vouched(ready.model, ready.digest, seeds, rows, first.options) for one in some]
             else:
                 micro = min(ready.model.together, 1 << (len(seeds) - 1).bit_length())
-                made = [one for some in draw(ready.model, seeds, rows, first.options, micro=micro) for one in some]
+                # One core is left to whoever shows them: a browser beside waits longer for its turn than a pass takes.
+                with threads(max(1, torch.get_num_threads() - 1)):
+                    made = [one for some in draw(ready.model, seeds, rows, first.options, micro=micro) for one in some]
         except Exception as error:
             for wish, _ in batch:
                 wish.made = [None] * len(wish.seeds)
