@@ -79,7 +79,7 @@ class Server:
 def prepare(server: Server, time: str) -> str:
     """The starter dataset, a model and images of it, and a photograph to refine: its name."""
     if not server.ask("/api/datasets"):
-        server.do("ingest", source=["starter"], to="materials", size="32")
+        server.do("ingest", source=["starter"], to="materials", size="64")
     if not server.ask("/api/runs"):
         server.do("train", dataset="materials", to="first", time=time)
     if not server.ask("/api/images")["images"]:

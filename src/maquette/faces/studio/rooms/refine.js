@@ -38,7 +38,7 @@ const AIM = 0.08; // seconds that a preview may take while a slider moves
 
 /** The picture as a recipe leaves it: only the newest wish counts. Where all of it would be late it is shown coarser first, and fine as soon as no newer wish has come. */
 function usePreview(image, steps, seed, width) {
-  const [state, set] = useState({ url: null, error: "", busy: false, seconds: null, times: 1 });
+  const [state, set] = useState({ url: null, error: "", busy: false, times: 1 });
   const mine = useRef({ wish: null, busy: false, url: null, alive: true, pace: {} });
   useEffect(() => () => {
     mine.current.alive = false;
@@ -68,7 +68,7 @@ function usePreview(image, steps, seed, width) {
           const old = own.url;
           own.url = url;
           if (shown < values.width) own.wish ??= { values, ops: known, fine: true };
-          set({ url, error: "", busy: Boolean(own.wish), seconds, times: values.width / shown });
+          set({ url, error: "", busy: Boolean(own.wish), times: values.width / shown });
           if (old) setTimeout(() => URL.revokeObjectURL(old), 2000);
         } catch (problem) {
           if (problem.status === 429 && own.alive) {
@@ -139,7 +139,7 @@ function Bench({ list, steps, set, error }) {
       <div class="strip"><span class="soft">${source.startsWith("image:") ? "a made image" : source.split("/").at(-1)}${list.length > 1 ? `, ${index + 1} of ${list.length}` : ""}</span>
         ${list.length > 1 && html`<${Button} onClick=${() => show((index + 1) % list.length)}>Next picture<//>`}
         <span class="grow"></span>
-        ${Number.isFinite(after.seconds) && html`<span class="soft">${after.busy ? (after.times > 1 ? "coarse" : "...") : `${Math.round(after.seconds * 1000)} ms`}</span>`}
+        ${after.busy && html`<span class="soft">${after.times > 1 ? "coarse at first" : "..."}</span>`}
         <${Pick} quiet accept="image/*" take=${async (files) => go({ open: (await hand(files)).join() })}>Other pictures<//></div>
       <${Wrong} text=${after.error || before.error || error} />
       ${step
