@@ -194,6 +194,18 @@ def test_directions_from_labels_words_and_examples(edit, home, photo, tmp_path):
         for number in range(4):
             pixels = np.random.default_rng(number).integers(level - 30, level + 30, (16, 16, 3)).astype(np.uint8)
             save(pixels, tmp_path / side / f"{number}.png")
+            (tmp_path / f"{side}-left").mkdir(exist_ok=True)
+            pixels[:, 6:] = np.random.default_rng(number).integers(100, 160, (16, 10, 3))
+            save(pixels, tmp_path / f"{side}-left" / f"{number}.png")
+    find(like=[str(tmp_path / "light-left")], unlike=[str(tmp_path / "dark-left")], name="left")
+    pictures = []
+    for hold, amount in ((False, 0), (True, 2), (False, 2)):
+        to = str(tmp_path / f"{hold}-{amount}")
+        made = edit("apply", seeds=[3], direction=[f"left={amount}"], hold=hold, to=to)[-1]
+        pictures.append(load(made.value.paths[0]).astype(int))
+    plain, within, free = pictures
+    assert (within[:, 10:] == plain[:, 10:]).all() and (within[:, :4] != plain[:, :4]).any()
+    assert (free[:, 10:] != plain[:, 10:]).any()
     find(like=[str(tmp_path / "light")], unlike=[str(tmp_path / "dark")], name="lighter")
     means = []
     for amount in ("-1.5", "1.5"):
@@ -213,7 +225,7 @@ def test_directions_from_labels_words_and_examples(edit, home, photo, tmp_path):
     def directions(**values):
         return list(table.run("edit-directions", Workspace(home), {"run": "first", **values}))[-1]
 
-    assert directions(rename=["found-1=glow"], remove=["found-2"]).value == ["glow", "ring", "redder", "lighter"]
+    assert directions(rename=["found-1=glow"], remove=["found-2", "left"]).value == ["glow", "ring", "redder", "lighter"]
     for values in ({"rename": ["glow=ring"]}, {"rename": ["glow=a b"]}, {"remove": ["nothing"]}):
         with pytest.raises(UsageError):
             directions(**values)
