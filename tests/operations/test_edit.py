@@ -225,7 +225,8 @@ def test_directions_from_labels_words_and_examples(edit, home, photo, tmp_path):
     def directions(**values):
         return list(table.run("edit-directions", Workspace(home), {"run": "first", **values}))[-1]
 
-    assert directions(rename=["found-1=glow"], remove=["found-2", "left"]).value == ["glow", "ring", "redder", "lighter"]
+    left = directions(rename=["found-1=glow"], remove=["found-2", "left"])
+    assert left.value == ["glow", "ring", "redder", "lighter"]
     for values in ({"rename": ["glow=ring"]}, {"rename": ["glow=a b"]}, {"remove": ["nothing"]}):
         with pytest.raises(UsageError):
             directions(**values)
