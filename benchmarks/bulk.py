@@ -136,6 +136,7 @@ def main() -> int:
     parser.add_argument("--verbs", nargs="*", default=["sample"], choices=VERBS)
     parser.add_argument("--only", nargs="*", choices=("local", "ray", "compare"), default=["local", "ray", "compare"])
     parser.add_argument("--to", type=Path)
+    parser.add_argument("--workers", type=int, default=processors(), help="processes of the pool of this machine")
     given = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     with tempfile.TemporaryDirectory() as name:
@@ -173,7 +174,7 @@ def words_of(verb: str, home: Path, kind: str, count: int) -> list[str]:
 def compared(verb: str, home: Path, given: argparse.Namespace) -> bool:
     """Do it with both kinds of workers, and compare."""
     took: dict[str, Took] = {}
-    for kind, asked in (("local", str(processors())), ("ray", "ray")):
+    for kind, asked in (("local", str(given.workers)), ("ray", "ray")):
         if kind not in given.only:
             continue
         shutil.rmtree(home / "cache", ignore_errors=True)  # what is remembered would be no work
