@@ -2,11 +2,14 @@
 
     python benchmarks/processes.py                       both (about fifteen minutes; leave the machine alone)
     python benchmarks/processes.py --only speed          images a second of two processes of one thread beside one
+    python benchmarks/processes.py --only steps          the steps alone, in a minute, for a machine that is not free
     python benchmarks/processes.py --only kills          signal 9 to a process at random moments
     python benchmarks/processes.py --quick               little of each
 
 speed   `maquette train --processes 2` and `--processes 1`, one thread each, take turns; the median images a second
         between two lines of the run's log. Promised: at least 1.6 times, with the settings that families have.
+steps   a trainer of one process and one of two, in this process and one helper, take turns; the median milliseconds of
+        a step. `chrt -r 10` before the command keeps other programs from being counted. Promised as above.
 kills   at random moments one of the two processes gets signal 9, now the first and now the other. Within ten seconds
         nothing of the training may be left, and where the first one lives it ends with 1 and a sentence; the same
         command goes on. At the end weights, averages, optimizers and log are those of a run that nobody disturbed.
@@ -16,6 +19,7 @@ Ends with 1 if a promise is broken.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import itertools
 import json
 import os
@@ -81,6 +85,53 @@ def speed(folder: Path, families: list[str], repeats: int, scale: str) -> bool:
             f"{max(map(gain_of, rates[1], rates[2])):.2f})",
             flush=True,
         )
+    return good
+
+
+def steps(folder: Path, families: list[str], repeats: int, scale: str, batch: int | None, count: int = 24) -> bool:
+    """Whether a step of two processes takes as much less as promised, family by family."""
+    import torch
+
+    from maquette.data.dataset import Dataset
+    from maquette.data.loader import Loader
+    from maquette.engine.follow import lead, team
+    from maquette.engine.load import build, recipe
+    from maquette.engine.plan import Plan
+    from maquette.engine.trainer import Trainer
+    from maquette.families import REGISTRY
+
+    torch.set_num_threads(1)
+    list(make_drawn("shapes", folder / "steps.mq", width=32, height=32, count=2_000))
+    data = Dataset.open(folder / "steps.mq")
+    spec, good = dataclasses.replace(data.spec, conditions=()), True
+
+    def took(trainer: Trainer) -> float:
+        times = []
+        for _ in range(count + 4):
+            began = time.perf_counter()
+            trainer.step(0.5)
+            times.append(time.perf_counter() - began)
+        return 1000 * statistics.median(times[4:])
+
+    for family in families:
+        kind = REGISTRY.get(family)
+        config = kind.variant(scale, spec)
+        config = config if batch is None else dataclasses.replace(config, batch=batch)
+        plan = Plan(batch=config.batch, precision="bfloat16", layout="channels_last", threads=1)
+        alone = Trainer(build(family, config, spec, {}, 0), Loader(data, "train", [], 0), plan)
+        with team(2, data, "cpu", asked=2, command="") as member:
+            assert member is not None
+            together = Trainer(build(family, config, spec, {}, 0), Loader(data, "train", [], 0), plan)
+            facts = {"recipe": {**recipe(family, together.family), "parts": {}}, "wish": {}, "family": family}
+            lead(member.team, together, facts)
+            pairs = [(took(alone), took(together)) for _ in range(repeats)]
+        gains = [one / two for one, two in pairs]
+        good = good and statistics.median(gains) >= GAIN
+        one, two = (statistics.median(times) for times in zip(*pairs, strict=True))
+        print(
+            f"{family:12} {scale}, batch {config.batch}: {one:6.1f} ms a step with one process, {two:6.1f} with two: "
+            f"{statistics.median(gains):.2f} times (of {repeats}: {min(gains):.2f} to {max(gains):.2f})", flush=True,
+        )  # fmt: skip
     return good
 
 
@@ -185,17 +236,20 @@ def differences(one: Path, other: Path) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", choices=("speed", "kills"))
+    parser.add_argument("--only", choices=("speed", "steps", "kills"))
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--families", nargs="*", default=["flow", "gan"], choices=list(SPEEDS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--scale", default="small")
+    parser.add_argument("--batch", type=int, help="images of a step, in place of the family's own (steps)")
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=20261128)
     given = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} processors, load {os.getloadavg()[0]:.1f}")
     good = True
     with tempfile.TemporaryDirectory() as name:
+        if given.only == "steps":
+            return 0 if steps(Path(name), given.families, given.repeats, given.scale, given.batch) else 1
         if given.only != "kills":
             good = speed(Path(name), given.families, 1 if given.quick else given.repeats, given.scale) and good
         if given.only != "speed":
