@@ -107,6 +107,8 @@ def test_streams_show_images_as_they_form(warm):
     body = {"prompt": "", "seed": 5, "stream": True, "partial_images": 2}
     answer = warm("POST", "/v1/images/generations", body)
     assert answer.headers["content-type"].startswith("text/event-stream")
+    told = warm.get("/openapi.json")["paths"]["/v1/images/generations"]["post"]["responses"]["200"]["content"]
+    assert set(told) == {"application/json", "text/event-stream"}
     events = [json.loads(part.split("data: ")[1]) for part in answer.content.decode().split("\n\n")[:-1]]
     assert events[-1]["type"] == "image_generation.completed" and events[-1]["seed"] == 5
     plain = warm.post("/v1/images/generations", {"prompt": "", "seed": 5, "response_format": "b64_json"})

@@ -116,7 +116,7 @@ class Endpoint:
     largest: int = SMALL
     """Bytes of the body."""
     media: str = "application/json"
-    """What it answers with."""
+    """What it answers with; where it depends on what is asked, all of them with commas between."""
     status: int = 200
     crowd: Callable[[Studio], Refusal] | None = None
     """How a request is refused, before its body is read, where all places for images are taken; None needs no place."""

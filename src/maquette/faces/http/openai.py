@@ -183,7 +183,8 @@ def understood(ready: Ready, options: Any, prompt: str, wishes: Mapping[str, Any
     return given_of(ready, options, body), said
 
 
-@endpoint("POST", "/v1/images/generations", "Make images", group="OpenAI", body=_BODY, crowd=crowd)
+@endpoint("POST", "/v1/images/generations", "Make images", group="OpenAI", body=_BODY, crowd=crowd,
+          media="application/json, text/event-stream")  # fmt: skip
 async def generations(studio: Studio, call: Call) -> Any:
     """By a model that is kept ready; the same pixels as those of the verb `sample` for the same seeds, signed too."""
     asked = Asked.read(call.body)

@@ -81,9 +81,13 @@ def _operation(one: Endpoint, path: str) -> dict[str, Any]:
 
 
 def _responses(one: Endpoint) -> dict[str, Any]:
-    content: dict[str, Any] = {one.media: {"schema": {} if one.media == "application/json" else {"type": "string"}}}
+    content: dict[str, Any] = {
+        media: {"schema": {} if media == "application/json" else {"type": "string"}} for media in one.media.split(", ")
+    }
     name = "OpenAIError" if one.path.startswith("/v1/") else "Error"
-    error = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+    error: dict[str, Any] = {"application/json": {"schema": {"$ref": f"#/components/schemas/{name}"}}}
+    if one.path == "/":  # a person who comes without the token is told so on a page
+        error["text/html"] = {"schema": {"type": "string"}}
     found: dict[str, Any] = {str(one.status): {"description": "Done.", "content": content}}
     if one.group == "Verbs":
         found["200"] = {"description": "Done within the time that was waited.", "content": content}
