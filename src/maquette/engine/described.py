@@ -22,6 +22,9 @@ class Described:
     """The network as an extractor; its numbers are decided by its recipe and its weights."""
 
     resize = "none"
+    whole = True
+    """Its numbers are taken as they are: it has learned what to leave out, and fitting a space puts models out of order
+    (docs/log.md)."""
 
     def __init__(self, name: str, model: Family, weights: str) -> None:
         if not isinstance(model, Describes):

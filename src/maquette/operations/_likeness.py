@@ -19,8 +19,8 @@ from maquette.store.run import Run
 from maquette.store.workspace import Workspace
 
 FAMILY = "likeness"
-LEARNED = 60_000
-"""Images that the network of a dataset sees: some two minutes of one processor core at 32 pixels."""
+LEARNED = 16_000
+"""Images that the network of a dataset sees: some three minutes of one processor core at 32 pixels."""
 
 
 def likeness(name: str, workspace: Workspace, dataset: Dataset) -> Iterator[Event | Extractor]:
