@@ -168,7 +168,7 @@ def report(dataset, net, asked):
     for family, age in itertools.product(asked.families.split(","), AGES):
         if (file := asked.to / f"{family}-{age}.npy").exists():
             seen = f"{int(file.with_suffix('.txt').read_text()):,}"
-            rows.append((f"{family}, {age:.0%}", seen, measured(file.stem, np.load(file, mmap_mode="r"))))
+            rows.append((f"{family}, {age:.0%}", seen, measured(file.stem, np.load(file, mmap_mode="c"))))
     for name, seen, found in rows:
         cells = [f"{value.value:.4g} [{value.low:.4g}, {value.high:.4g}]" for value in found.values()]
         print(f"| {name} | {seen} | " + " | ".join(cells) + " |")
