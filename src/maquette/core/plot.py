@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from maquette.core.page import Tone
 
 WIDTH, HEIGHT = 420, 180
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 30
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 32
 COLOURS = ("c1", "c2", "c3", "c4", "c5", "c6")
 
 
@@ -204,7 +204,10 @@ def _across(scale: _Scale, floor: float, label: str) -> list[str]:
     for tick in scale.ticks():
         x = scale(tick)
         parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{floor}" y2="{floor + 4}"/>')
-        parts.append(f'<text x="{x:.1f}" y="{floor + 16}" text-anchor="middle">{_short(tick)}</text>')
+        words = _short(tick)
+        anchor = "end" if x + 3.2 * len(words) > WIDTH else "middle"  # about half of what the words take
+        x = WIDTH - 1 if anchor == "end" else x
+        parts.append(f'<text x="{x:.1f}" y="{floor + 16}" text-anchor="{anchor}">{words}</text>')
     if label:
         parts.append(f'<text x="{WIDTH - _RIGHT}" y="{floor + 28}" text-anchor="end">{html.escape(label)}</text>')
     return parts
