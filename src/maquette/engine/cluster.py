@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import io
 import json
 import os
 import socket
@@ -136,7 +137,8 @@ def connected(workers: Workers) -> Iterator[None]:
         with contextlib.redirect_stdout(_Ours(stream)):
             yield
     finally:
-        ray.shutdown()
+        with contextlib.redirect_stdout(io.StringIO()):  # what it kept back of what it had to say comes now
+            ray.shutdown()
 
 
 class _Ours:
