@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from maquette.core.page import Tone
 
 WIDTH, HEIGHT = 420, 180
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 12, 12, 32
+_LEFT, _RIGHT, _TOP, _BOTTOM = 50, 12, 12, 32
 COLOURS = ("c1", "c2", "c3", "c4", "c5", "c6")
 
 
@@ -176,6 +176,10 @@ class _Scale:
     def __call__(self, value: float) -> float:
         return self._start + (float(value) - self.low) / (self.high - self.low) * (self._end - self._start)
 
+    def words(self, tick: float) -> str:
+        """What stands at a tick."""
+        return _short(tick)
+
     def ticks(self, wanted: int = 5) -> list[float]:
         """Round values inside the scale."""
         rough = (self.high - self.low) / wanted
@@ -194,6 +198,10 @@ class _Powers(_Scale):
     def __call__(self, value: float) -> float:
         return super().__call__(math.log10(value))
 
+    def words(self, tick: float) -> str:
+        """What stands at a tick."""
+        return f"{tick:,.0f}" if tick >= 1 else _short(tick)
+
     def ticks(self, wanted: int = 5) -> list[float]:
         """All powers of ten."""
         return [10.0**power for power in range(int(self.low), int(self.high) + 1)]
@@ -204,7 +212,7 @@ def _across(scale: _Scale, floor: float, label: str) -> list[str]:
     for tick in scale.ticks():
         x = scale(tick)
         parts.append(f'<line class="axis" x1="{x:.1f}" x2="{x:.1f}" y1="{floor}" y2="{floor + 4}"/>')
-        words = _short(tick)
+        words = scale.words(tick)
         anchor = "end" if x + 3.2 * len(words) > WIDTH else "middle"  # about half of what the words take
         x = WIDTH - 1 if anchor == "end" else x
         parts.append(f'<text x="{x:.1f}" y="{floor + 16}" text-anchor="{anchor}">{words}</text>')
@@ -218,7 +226,7 @@ def _up(scale: _Scale, label: str) -> list[str]:
     for tick in scale.ticks(4):
         y = scale(tick)
         parts.append(f'<line class="axis" x1="{_LEFT}" x2="{WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{_short(tick)}</text>')
+        parts.append(f'<text x="{_LEFT - 5}" y="{y + 4:.1f}" text-anchor="end">{scale.words(tick)}</text>')
     if label:
         parts.append(f'<text x="{_LEFT + 4}" y="{_TOP + 2}">{html.escape(label)}</text>')
     return parts
