@@ -327,7 +327,7 @@ def test_each_condition_is_honoured_or_refused_by_name(name, kind, trained, make
 # Tiling
 
 
-@pytest.mark.parametrize("tile", ["x", "y", "xy"])
+@pytest.mark.parametrize("tile", ["x", "xy"])
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_tiles_show_no_seam(name, tile, make_dataset):
     """The training images do not close at their edges; what is made of them does."""

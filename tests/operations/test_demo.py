@@ -12,7 +12,9 @@ from maquette.store.workspace import Workspace
 
 
 @pytest.mark.slow
-def test_the_demo_goes_from_photographs_to_images_that_are_finished_judged_and_signed(tmp_path):
+def test_the_demo_goes_from_photographs_to_images_that_are_finished_judged_and_signed(tmp_path, monkeypatch):
+    monkeypatch.setattr("maquette.operations.demo.JUDGED", 120)
+    monkeypatch.setattr("maquette.operations.demo.EACH", 6)
     to = tmp_path / "demo"
     events = list(table.run("demo", Workspace(tmp_path / "home"), {"to": str(to), "time": "3s"}))
     result = json.loads(to_line(events[-1]))

@@ -408,7 +408,9 @@ def test_profiles_are_followed_in_and_files_say_srgb(workspace, tmp_path):
 
 def test_workers_elsewhere_give_the_same_files_and_name_the_same_faults(tmp_path, monkeypatch):
     """Processes of this machine stand in for a cluster: what they are given and give back is the same."""
-    monkeypatch.setattr("maquette.engine.cluster.Actors", lambda workers, settings: bulk._Local(2, settings))
+    monkeypatch.setattr(
+        "maquette.engine.cluster.Actors", lambda workers, settings, shared: bulk._Local(2, settings, shared)
+    )
     randoms = np.random.default_rng(2)
     source = tmp_path / "source"
     source.mkdir()
