@@ -22,10 +22,11 @@ def run_at(folder, name, places, *, dataset="theirs", family="flow", spec=SPEC, 
     """A run that was judged to be at these places after so many images."""
     facts = {
         "family": family, "recipe": {"spec": spec.to_json()}, "dataset": {"digest": dataset}, "unit": unit,
+        "floor": 0.5,
     }  # fmt: skip
     run = Run.create(folder / name, facts)
     lines = [
-        {"images": seen, "value": place * unit, "low": 0.0, "high": 9.0, "error": 0.1, "variety": 1.0}
+        {"images": seen, "value": 0.5 + place * unit, "low": 0.0, "high": 9.0, "error": 0.1, "variety": 1.0}
         for seen, place in places
     ]
     (run.path / "judged.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))

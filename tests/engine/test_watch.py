@@ -67,6 +67,17 @@ def test_a_model_that_gets_better_is_judged_better(run, dataset):
     assert [point["images"] for point in read_points(run.path)] == [100, 200, 300]
 
 
+def test_grades_are_counted_from_what_real_images_are_to_what_a_tenth_of_noise_makes_of_them(run, dataset):
+    watch = Watch.of(run, dataset, player(dataset, 400, 0.0))
+    places = []
+    for images, noise in ((100, 0.2), (200, 0.0)):  # a tenth of the full range is 0.2 of -1 to 1
+        point, _ = watch.judge(player(dataset, 600, noise), images)
+        places.append((point.value - watch.floor) / watch.unit)
+    assert watch.floor >= 0
+    assert 0.4 < places[0] < 2.5
+    assert abs(places[1]) < 0.1
+
+
 def test_lost_variety_is_seen_at_once_and_healthy_runs_raise_no_alarm(dataset, tmp_path):
     """A fifth of the injections that docs/promises.md counts."""
     flagged, alarms = 0, 0

@@ -112,8 +112,9 @@ def expectation(family: str, spec: DataSpec, images: int, dataset: str, runs: It
     )  # fmt: skip
 
 
-def reached(run: Run, unit: float, images: int) -> dict[str, Any] | None:
+def reached(run: Run, images: int) -> dict[str, Any] | None:
     """Where the run's model came to, in the same words, from the last judgement of it."""
+    scale = _scale(run)
     chosen = run.facts.get("chosen")
     values = chosen.get("values") if isinstance(chosen, Mapping) else None
     value = values.get(chosen.get("which")) if isinstance(values, Mapping) and isinstance(chosen, Mapping) else None
@@ -122,11 +123,24 @@ def reached(run: Run, unit: float, images: int) -> dict[str, Any] | None:
         if not points or points[-1]["images"] < 0.8 * images:
             return None
         value = points[-1]["value"]
-    place = max(0.0, value) / unit
+    if scale is None:
+        return None
+    place = _place(value, *scale)
     return {
         "images": images, "value": place, "word": word_of(place),
         "sentence": f"{word_of(place)}: {number(place)} times as far from real images as blurred or noised ones are",
     }  # fmt: skip
+
+
+def _scale(run: Run) -> tuple[float, float] | None:
+    """The distance of real images, and what is counted from there on; None in runs that were not judged."""
+    floor, unit = run.facts.get("floor"), run.facts.get("unit")
+    known = isinstance(floor, (int, float)) and isinstance(unit, (int, float)) and unit > 0
+    return (float(floor), float(unit)) if known else None  # type: ignore[arg-type]
+
+
+def _place(value: float, floor: float, unit: float) -> float:
+    return max(0.0, value - floor) / unit
 
 
 def word_of(place: float) -> str:
@@ -141,10 +155,10 @@ def number(place: float) -> str:
 
 def curve_of(run: Run) -> Curve | None:
     """How a run's training went, if it was judged."""
-    unit, dataset = run.facts.get("unit"), run.facts.get("dataset")
-    if not isinstance(unit, (int, float)) or not unit > 0:
+    scale, dataset = _scale(run), run.facts.get("dataset")
+    if scale is None:
         return None
-    points = [(int(point["images"]), max(0.0, point["value"]) / unit) for point in read_points(run.path)]
+    points = [(int(point["images"]), _place(point["value"], *scale)) for point in read_points(run.path)]
     end = run.facts.get("reached")
     if isinstance(end, Mapping) and isinstance(end.get("value"), (int, float)) and type(end.get("images")) is int:
         points = [(seen, place) for seen, place in points if seen < end["images"]] + [(end["images"], end["value"])]

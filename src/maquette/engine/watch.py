@@ -90,7 +90,8 @@ class Watch:
         few = self.real.some(COUNT).rows
         self._reach = usual_distance(few) / 2
         self._variety = vendi(few, self._reach) / len(few)
-        self._spoilt = Chosen(dataset, by[np.linspace(0, len(by) - 1, min(SPOILT, len(by))).astype(int)])
+        self._spoilt = Chosen(dataset, learned[:SPOILT])
+        self._learned = Part(self.space(rows)).some(COUNT)
         self.points = [_point(record) for record in _read(run.path / FILE)]
         self.lost = False
         """Whether the last judgement found that the images have lost their variety."""
@@ -98,10 +99,16 @@ class Watch:
         """Seconds an image takes to draw and to look at, as last measured."""
 
     @cached_property
+    def floor(self) -> float:
+        """The distance of training images: what is as near to held-out ones as they are is no worse than real."""
+        return 0.0 if self.part == "training" else max(0.0, kernel_distances(self.real, self._learned)[0])
+
+    @cached_property
     def unit(self) -> float:
-        """What blurring real images, or a tenth of noise in them, does to their distance: grades are counted in it."""
+        """What blurring them, or a tenth of noise in them, adds to that: grades are counted in it."""
         spoilt = [Part(self.space(self._extract(Changed(self._spoilt, ANCHOR_CHANGES[name])))) for name in UNIT]
-        return max(1e-9, sum(kernel_distances(self.real, rows)[0] for rows in spoilt) / len(spoilt))
+        beside = sum(kernel_distances(self.real, rows)[0] for rows in spoilt) / len(spoilt)
+        return max(1e-9, beside - self.floor)
 
     def _extract(self, pictures: Pictures) -> Features:
         return stack(list(extract(self.extractor, pictures)))

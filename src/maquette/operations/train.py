@@ -236,7 +236,7 @@ def _promise(session: Session, watch: Watch, dataset: Dataset, workspace: Worksp
     run, plan = session.run, session.trainer.plan
     others = (entry.path for entry in workspace.index.list("run") if entry.path != run.path)
     found = expectation(session.name, session.trainer.family.spec, plan.images, dataset.digest, others)
-    run.update(unit=watch.unit, **({} if found is None else {"promise": found.to_json()}))
+    run.update(floor=watch.floor, unit=watch.unit, **({} if found is None else {"promise": found.to_json()}))
     if found is not None:
         yield Note(text=found.sentence)
 
@@ -271,14 +271,14 @@ def _choose(session: Session, watch: Watch, step: Step) -> Iterator[Event]:
         yield Note(text=f"{which} is surely better on {watch.part} images than {names[1]}: it is the model")
     run.update(chosen={"which": which, "values": {name: value.value for name, value in values.items()}})
     run.forget_best()
-    yield from _kept(run, watch, trainer.images)
+    yield from _kept(run, trainer.images)
 
 
-def _kept(run: Run, watch: Watch, images: int) -> Iterator[Event]:
+def _kept(run: Run, images: int) -> Iterator[Event]:
     """Say what the model became, beside what was promised."""
     from maquette.engine.expect import number, reached
 
-    found = reached(run, watch.unit, images)
+    found = reached(run, images)
     if found is None:
         return
     run.update(reached=found)
