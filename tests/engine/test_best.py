@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from maquette.core.errors import DataError
 from maquette.data.drawn import make_drawn
 from maquette.engine import best
-from maquette.engine.best import Critic, Learning, Likeness, chosen, critic_of
+from maquette.engine.best import Critic, Likeness, chosen, critic_of
+from maquette.judge.evidence import Looking
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +72,7 @@ def test_a_critic_tells_noise_from_drawings_and_is_kept_with_the_run(learned, da
     _, ask, made = learned
     *steps, critic = ask()
     assert isinstance(critic, Critic)
-    assert [step for step in steps if step.what == "steps of the critic"][-1] == Learning("steps of the critic", 20, 20)
+    assert [step for step in steps if step.what == "steps of the critic"][-1] == Looking("steps of the critic", 20, 20)
     real = critic.judge(dataset.images(dataset.indices("held-out")), "rgb")
     assert real.min() > critic.judge(made, "rgb").max()
     (again,) = ask()

@@ -10,8 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -25,10 +23,10 @@ from maquette.data.dataset import Dataset
 from maquette.engine.judging import Drawn, draw_many
 from maquette.families.family import Family
 from maquette.features import REGISTRY
-from maquette.features.extractor import Features, Pictures, extract, stack
-from maquette.features.space import FEWEST, Rows, Space
-from maquette.features.views import view
-from maquette.judge.evidence import VIEWS, Changed, Chosen, pick
+from maquette.features.extractor import Pictures, extract, stack
+from maquette.features.neighbours import squared_distances
+from maquette.features.space import FEWEST, Rows
+from maquette.judge.evidence import Looking, pick, steady
 from maquette.nn.pixels import to_tensor
 from maquette.store import weights
 from maquette.store.run import Run
@@ -42,15 +40,6 @@ WIDTH, SIDE = 32, 32
 """Channels of its first layer; larger images are brought to about this side, where it sees shapes and not grain."""
 RATE = 1e-3
 SEED = 3_000_000
-
-
-@dataclass(frozen=True)
-class Learning:
-    """How far the critic is, for progress."""
-
-    what: str
-    done: int
-    total: int
 
 
 class Critic(nn.Module):
@@ -88,7 +77,7 @@ class Critic(nn.Module):
 
 def critic_of(
     run: Run, model: Family, table: Mapping[str, NDArray[Any]], dataset: Dataset
-) -> Iterator[Learning | Critic]:
+) -> Iterator[Looking | Critic]:
     """The critic of the run's model, learned when it is first asked for; yields how far it is, and it last."""
     digest = str(run.facts.get("model"))
     critic = _read(run, digest, dataset.spec.channels)
@@ -98,7 +87,7 @@ def critic_of(
             if isinstance(step, Drawn):
                 made = np.asarray(step.pictures)
             else:
-                yield Learning("images for the critic", step, DRAWN)
+                yield Looking("images for the critic", step, DRAWN)
         assert made is not None
         critic = Critic(dataset.spec.channels)
         yield from _learn(critic, dataset, made)
@@ -108,7 +97,7 @@ def critic_of(
     yield critic
 
 
-def _learn(critic: Critic, dataset: Dataset, made: NDArray[Any]) -> Iterator[Learning]:
+def _learn(critic: Critic, dataset: Dataset, made: NDArray[Any]) -> Iterator[Looking]:
     index, mode = pick(dataset.indices("train"), LEARNED, seed=10), dataset.spec.mode
     rng = np.random.default_rng(11)
     with torch.random.fork_rng(devices=[]):
@@ -132,7 +121,7 @@ def _learn(critic: Critic, dataset: Dataset, made: NDArray[Any]) -> Iterator[Lea
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            yield Learning("steps of the critic", step + 1, STEPS)
+            yield Looking("steps of the critic", step + 1, STEPS)
 
 
 def _read(run: Run, digest: str, channels: int) -> Critic | None:
@@ -165,19 +154,14 @@ class Likeness:
                 f"{len(index)} training images of what is asked for are too few to choose by", where=dataset.path,
                 do=f"leave out --best ({FEWEST} are needed)",
             )  # fmt: skip
-        chosen = Chosen(dataset, pick(index, REAL, seed=9))
-        self.extractor = REGISTRY.get("scattering")(chosen[0:1])
-        rows, some = self._features(chosen), Chosen(dataset, chosen.indices[:VIEWED])
-        changes = [self._features(Changed(some, partial(view, which=k))) - rows[: len(some)] for k in range(VIEWS)]
-        self.space = Space.fit(rows, changes=np.concatenate(changes))
+        index = pick(index, REAL, seed=9)
+        self.extractor = REGISTRY.get("scattering")(dataset.images(index[:1]))
+        self.space, rows = steady(self.extractor, dataset, index, VIEWED)
         self.rows = self.space(rows)
 
-    def __call__(self, pictures: Pictures) -> NDArray[np.float64]:
+    def __call__(self, pictures: Pictures) -> Rows:
         """Where images lie among real ones: N x width."""
-        return self.space(self._features(pictures))
-
-    def _features(self, pictures: Pictures) -> Features:
-        return stack(list(extract(self.extractor, pictures)))
+        return self.space(stack(list(extract(self.extractor, pictures))))
 
 
 def chosen(rows: Rows, real: Rows, odds: NDArray[np.float64], best: int) -> list[int]:
@@ -202,5 +186,4 @@ def _gathered(rows: Rows, real: Rows, count: int) -> list[int]:
 
 
 def _apart(one: Rows, other: Rows) -> Rows:
-    squares = (one**2).sum(axis=1)[:, None] + (other**2).sum(axis=1)[None] - 2 * one @ other.T
-    return np.asarray(np.sqrt(np.maximum(squares, 0.0)))
+    return np.asarray(np.sqrt(squared_distances(one, other)))

@@ -13,7 +13,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -29,9 +29,8 @@ from maquette.engine.table import condition_table
 from maquette.families.family import Family, Samples
 from maquette.features import REGISTRY
 from maquette.features.extractor import Features, Pictures, extract, stack
-from maquette.features.space import Rows, Space
-from maquette.features.views import view
-from maquette.judge.evidence import ANCHOR_CHANGES, VIEWS, Changed, Chosen, pick
+from maquette.features.space import Rows
+from maquette.judge.evidence import ANCHOR_CHANGES, Changed, Chosen, pick, steady
 from maquette.judge.interval import Estimate, jackknife
 from maquette.judge.judgement import UNIT
 from maquette.judge.metric import Part
@@ -83,9 +82,7 @@ class Watch:
         extractor = REGISTRY.get("scattering")(dataset.images(by[:1]))
         self.extractor = extractor
         learned = pick(train, REAL, seed=7)
-        rows, some = self._extract(Chosen(dataset, learned)), Chosen(dataset, learned[:VIEWED])
-        changes = [self._extract(Changed(some, partial(view, which=k))) - rows[: len(some)] for k in range(VIEWS)]
-        self.space = Space.fit(rows, changes=np.concatenate(changes))
+        self.space, rows = steady(extractor, dataset, learned, VIEWED)
         self.real = Part(self.space(self._extract(Chosen(dataset, by))))
         few = self.real.some(COUNT).rows
         self._reach = usual_distance(few) / 2

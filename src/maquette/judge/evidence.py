@@ -154,6 +154,17 @@ def look(
     yield rows
 
 
+def steady(extractor: Extractor, dataset: Dataset, indices: NDArray[np.int64], viewed: int) -> tuple[Space, Features]:
+    """A space of likeness of these images, steady under views of the first few of them; and their features."""
+
+    def seen(pictures: Pictures) -> Features:
+        return stack(list(extract(extractor, pictures)))
+
+    rows, some = seen(Chosen(dataset, indices)), Chosen(dataset, indices[:viewed])
+    changes = [seen(Changed(some, partial(view, which=k))) - rows[: len(some)] for k in range(VIEWS)]
+    return Space.fit(rows, changes=np.concatenate(changes)), rows
+
+
 def part(
     space: Space,
     rows: Features,

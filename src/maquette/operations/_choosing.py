@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maquette.core.errors import DataError, UsageError
-from maquette.core.event import Event, Note, Progress
-from maquette.engine.best import Learning, Likeness, chosen, critic_of
+from maquette.core.event import Event, Note
+from maquette.engine.best import Likeness, chosen, critic_of
 from maquette.engine.encoder import dataset_of
 from maquette.engine.judging import Drawn, draw_many
 from maquette.families.family import Family, Samples
+from maquette.judge.evidence import Looking
+from maquette.operations._judged_images import tell
 from maquette.store.run import Run
 
 if TYPE_CHECKING:
@@ -70,9 +72,9 @@ def choose(
     likeness = Likeness(dataset, inputs.common)
     critic, began, what = None, time.perf_counter(), ""
     for step in critic_of(run, model, table, dataset):
-        if isinstance(step, Learning):
+        if isinstance(step, Looking):
             began, what = (began, what) if step.what == what else (time.perf_counter(), step.what)
-            yield _progress(step.done, step.total, step.what, began)
+            yield tell(step.what, step.done, step.total, began, verb="sample")
         else:
             critic = step
     assert critic is not None
@@ -81,7 +83,7 @@ def choose(
         if isinstance(drawn, Drawn):
             pictures = drawn.pictures
         else:
-            yield _progress(drawn, of, "images to choose from", began)
+            yield tell("images to choose from", drawn, of, began, verb="sample")
     assert pictures is not None
     odds = np.concatenate([critic.judge(pictures[at : at + BLOCK], spec.mode) for at in range(0, of, BLOCK)])
     rows = likeness(pictures)
@@ -91,11 +93,3 @@ def choose(
         "together they are as varied as real ones"
     )
     yield Choice([request.seed + k for k in order], of)
-
-
-def _progress(done: int, total: int, unit: str, began: float) -> Progress:
-    spent = time.perf_counter() - began
-    return Progress(
-        verb="sample", done=done, total=total, unit=unit, seconds=round(spent, 2),
-        eta=round(spent / done * (total - done), 1) if done else None,
-    )  # fmt: skip

@@ -119,6 +119,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     from maquette.engine.sample import beside, film_length
     from maquette.engine.table import condition_table
     from maquette.operations import _films
+    from maquette.operations._choosing import Choice, choose, wanted
     from maquette.operations._inputs import Inputs
     from maquette.operations._making import Maker, elsewhere, here
     from maquette.operations._output import Files, Output, Shards
@@ -138,8 +139,6 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     count = request.count or (1 if inputs.many else 64 if length == 1 else 8)
     choosing = request.best is not None or request.of is not None
     if choosing:
-        from maquette.operations._choosing import wanted
-
         _, count = wanted(request)
     drawn = range(request.seed, request.seed + count)
     seeds: Sequence[int] = drawn
@@ -168,8 +167,6 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         return
     chose = ""
     if choosing:
-        from maquette.operations._choosing import Choice, choose
-
         for step in choose(request, run, model, options, table, inputs):
             if isinstance(step, Choice):
                 seeds, total = step.seeds, len(step.seeds)

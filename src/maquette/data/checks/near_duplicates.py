@@ -55,8 +55,8 @@ def near_duplicates(survey: Survey, settings: Settings) -> Finding:
     if groups and survey.crowd:
         text = (
             f"{len(groups):,} groups of together {sum(map(len, groups)):,} images, among images that are all so alike "
+            "that only the closest can be told to be copies"
         )
-        text += "that only the closest can be told to be copies"
     return Finding(
         groups=groups, extra=extra, why=why, charts=charts, severity=None if len(extra) else "doubtful", text=text
     )  # fmt: skip
