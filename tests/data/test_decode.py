@@ -21,10 +21,10 @@ from maquette.data.shape import WHOLE, Form
 FORM = Form(width=16, height=16, small="enlarge")
 
 
-def png(value: int, side: int = 16) -> bytes:
+def png(value: int, side: int = 16, mode: str = "RGB") -> bytes:
     """An even grey image of that value."""
     stream = io.BytesIO()
-    Pillow.new("RGB", (side, side), (value, value, value)).save(stream, "PNG")
+    Pillow.new("RGB", (side, side), (value, value, value)).convert(mode).save(stream, "PNG")
     return stream.getvalue()
 
 
@@ -118,9 +118,9 @@ def test_what_is_too_large_is_never_unpacked_for_what_it_says(monkeypatch: pytes
     content = b"\x89PNG\r\n\x1a\n"
     for kind, body in chunks:
         content += struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-    ((answer, _),) = worker._answers({}, content, WHOLE, Limits())
+    ((answer, _),) = worker._answers(content, None, WHOLE, Limits())
     assert "more than 100 million are not read" in answer["reason"] and not asked
-    ((answer, _),) = worker._answers({}, png(3), WHOLE, Limits())
+    ((answer, _),) = worker._answers(png(3), None, WHOLE, Limits())
     assert answer["kept"] == {"author": "Ada"} and len(asked) == 1
 
 
@@ -146,7 +146,7 @@ def test_a_killed_worker_is_replaced() -> None:
 
 
 def test_a_file_that_always_kills_its_worker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A file that crashes the decoder twice is set aside; all others are decoded."""
+    """A file that crashes the decoder twice is set aside; all others are decoded, those just before it as well."""
     hook = tmp_path / "sitecustomize.py"
     hook.write_text(
         "import os\n"
@@ -158,9 +158,13 @@ def test_a_file_that_always_kills_its_worker(tmp_path: Path, monkeypatch: pytest
         "png.PngImageFile.load = deadly\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    results = outcomes([png(1), png(2, 13), png(3), png(4, 13), png(5)])
-    assert [outcome.image is not None for outcome in results] == [True, False, True, False, True]
-    assert results[1].reason == results[3].reason == "it crashed the image decoder"
+    deadly = [png(value, 13, "P") for value in (2, 4)]  # with a palette, so that Pillow decodes them
+    contents: list[bytes | Path] = [png(k) for k in range(60)]
+    contents[1], contents[50] = deadly
+    results = outcomes(contents)
+    assert [k for k, outcome in enumerate(results) if outcome.image is None] == [1, 50]
+    assert all(outcome.image[0, 0, 0] == k for k, outcome in enumerate(results) if outcome.image is not None)
+    assert results[1].reason == results[50].reason == "it crashed the image decoder"
 
 
 def test_workers_that_cannot_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ def tally(numbers: list[int], wishes: list[Part | None] | None = None) -> Tally:
     """A tally of images whose digests are these numbers."""
     made = Tally()
     for number, wish in zip(numbers, wishes or [None] * len(numbers), strict=True):
-        made.add((number * 0x9E3779B97F4A7C15 % 2**64).to_bytes(8, "little"), wish)
+        made.add(number * 0x9E3779B97F4A7C15 % 2**64, wish)
     return made
 
 

@@ -65,26 +65,26 @@ class Column:
     kind: Kind | None = None
     why_not: str = ""
 
-    def see(self, value: Any) -> None:
-        """Take note of one value."""
+    def see(self, value: Any, times: int = 1) -> None:
+        """Take note of one value, or of the same value so many times."""
         value = _plain(value)
         if value is None:
             return
-        self.seen += 1
+        self.seen += times
         number = _number(value)
         if isinstance(value, bool):
-            self.truths += 1
+            self.truths += times
         elif number is not None:
-            self.numbers += 1
-            self.whole += number == int(number)
+            self.numbers += times
+            self.whole += times * (number == int(number))
             self.low, self.high = min(self.low, number), max(self.high, number)
         elif not isinstance(value, str):
-            self.others += 1
+            self.others += times
             return
         else:
-            self.words += 1
+            self.words += times
         text = _word(value)
-        self.letters += len(text)
+        self.letters += times * len(text)
         self.longest = max(self.longest, len(text.encode("utf-8", "replace")))
         if len(self.different) < _MEMORY:
             self.different.add(text[: 4 * SHORT_WORD])

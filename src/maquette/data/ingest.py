@@ -7,7 +7,6 @@ decoded in bounded workers and written as they come. Memory stays the same howev
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import time
@@ -33,6 +32,7 @@ from maquette.data.item import Item
 from maquette.data.limits import Limits
 from maquette.data.origin import ORIGIN
 from maquette.data.parts import Tally, divide
+from maquette.data.pixels import digest_of_pixels
 from maquette.data.plan import Plan, Settings, parse_size
 from maquette.data.previous import Previous, key_of, root_of, unfinished
 from maquette.data.reader import Reader
@@ -182,8 +182,8 @@ class _Ingest:
                 self._set_aside(writer, item)
             else:
                 kept.append(item)
-                digest = hashlib.blake2b(np.ascontiguousarray(item.images[""]).data, digest_size=8).digest()
-                self.tally.add(digest, item.part, item.clip, item.kept)
+                pixels = item.pixels or digest_of_pixels(np.ascontiguousarray(item.images[""]).data)
+                self.tally.add(pixels, item.part, item.clip, item.kept)
             if len(kept) >= most or (kept and time.monotonic() - written > _PIECE_SECONDS):
                 self._write(writer, kept)
                 kept, written = [], time.monotonic()
@@ -261,9 +261,8 @@ class _Ingest:
         item = Item(survey.path(place, entry, number), place, survey.part(place, entry), reason=entry.trouble)
         if item.reason:
             return item
-        said = survey.said(place, entry)
         try:
-            item.values = survey.columns.read(said)
+            said, item.values = survey.values(place, entry)
         except Unfit as error:
             item.reason = str(error)
             return item
@@ -277,9 +276,9 @@ class _Ingest:
                 item.reason = f"it has no {name}" if name else "the row holds no image"
                 return item
         item.contents = cast("dict[str, bytes | str | Path]", found)
-        stamp = entry.stamp + "".join(
-            stamp_of(more) for name, more in found.items() if name and isinstance(more, (str, Path))
-        )
+        stamp = entry.stamp
+        if len(found) > 1:
+            stamp += "".join(stamp_of(more) for name, more in found.items() if name and isinstance(more, (str, Path)))
         item.key = key_of(self.roots[place], entry.path, stamp)
         return item
 

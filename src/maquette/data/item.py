@@ -42,6 +42,8 @@ class Item:
     """Its file was read before."""
     marks: Mapping[str, Any] = field(default_factory=dict)
     """What its file says of its origin; see `trust.incoming`."""
+    pixels: int = 0
+    """See `data.pixels`; 0 where that is not worked out yet."""
     answers: int = 0
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
 
@@ -66,7 +68,8 @@ class Item:
         """The item of one image of a file that may hold several; `count` came before it."""
         if outcome.image is None:
             return replace(self, reason=outcome.reason)
-        item = copy.copy(self)
+        # Most files hold one image: then the file's item is the image's.
+        item = copy.copy(self) if count or not outcome.last else self
         item.images = {"": outcome.image}
         item._learn(outcome)
         if outcome.frames is not None:
@@ -78,7 +81,7 @@ class Item:
         return item
 
     def _learn(self, outcome: Outcome) -> None:
-        self.digest, self.marks = outcome.digest, outcome.marks
+        self.digest, self.pixels, self.marks = outcome.digest, outcome.pixels, outcome.marks
         self.origin = origin.values(outcome.facts, key=self.key, source=self.source)
 
     def again(self, previous: Previous, names: list[str]) -> Iterator[Item]:

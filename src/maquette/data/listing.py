@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 _PIECE = 8192
+_ENCODING, _ERRORS = sys.getfilesystemencoding(), sys.getfilesystemencodeerrors()
 
 
 class Listing:
@@ -41,9 +43,18 @@ class Listing:
         """Name and kind."""
         for start in range(0, len(self), _PIECE):
             names = self._names[start : start + _PIECE].tolist()
-            kinds = self._kinds[start : start + _PIECE].tolist()
+            kinds = self._kinds[start : start + _PIECE].astype("U1").tolist()
             for name, kind in zip(names, kinds, strict=True):
-                yield os.fsdecode(name), kind.decode()
+                yield name.decode(_ENCODING, _ERRORS), kind
+
+    def holds(self, endings: tuple[str, ...]) -> bool:
+        """Whether some name ends like that, in small or capital letters."""
+        pieces = (self._names[start : start + _PIECE] for start in range(0, len(self), _PIECE))
+        return any(
+            bool(np.strings.endswith(low, ending.encode()).any())
+            for low in (np.strings.lower(piece) for piece in pieces)
+            for ending in endings
+        )
 
     def __contains__(self, name: object) -> bool:
         wanted = os.fsencode(str(name))

@@ -22,13 +22,13 @@ class Tally:
         self._kept = array("b")
         self._clips = array("Q")
 
-    def add(self, digest: bytes, part: Part | None, clip: int = 0, kept: Part | None = None) -> None:
-        """Note one image; `digest` has 8 bytes.
+    def add(self, digest: int, part: Part | None, clip: int = 0, kept: Part | None = None) -> None:
+        """Note one image; `digest` is that of its pixels (see `data.pixels`).
 
         Images of one `clip` (not 0) belong together, as frames of a scene and crops of a picture do. `kept` is the
         part that it has had in the dataset before.
         """
-        self._digests.append(int.from_bytes(digest, "little"))
+        self._digests.append(digest)
         self._parts.append(-1 if part is None else PARTS.index(part))
         self._kept.append(-1 if kept is None else PARTS.index(kept))
         self._clips.append(clip)

@@ -24,6 +24,11 @@ class Patience:
         """Nothing is waited for."""
         self._now = None
 
+    @property
+    def waits(self) -> bool:
+        """Whether anything is waited for."""
+        return self._now is not None
+
     def is_over(self, process: int) -> bool:
         """Whether the process has had its time. To be asked several times a second."""
         now = self._now

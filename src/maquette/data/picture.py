@@ -36,6 +36,7 @@ from maquette.data.kinds import HEAD, is_dicom, is_film
 from maquette.data.limits import Limits, Refused
 from maquette.data.moving import animated, check_count, sequences
 from maquette.data.origin import Trait, jpeg_quality
+from maquette.data.plain import plain
 from maquette.data.shape import Form, Window, window, windows
 
 FORMATS = tuple(
@@ -72,8 +73,8 @@ _BY_MODE = {
 class Still:
     """One picture of a file, before it gets its form."""
 
-    picture: Any
-    """A Pillow image of any mode; loaded when its pixels are asked for."""
+    picture: Any = None
+    """A Pillow image of any mode; loaded when its pixels are asked for. None where `pixels` are there."""
     facts: list[Any]
     """See `origin.Facts`."""
     orientation: int = 1
@@ -81,6 +82,8 @@ class Still:
     scene: int = 0
     deep: NDArray[np.uint16] | None = None
     """Colours of 16 bits, where they are wanted and there."""
+    pixels: NDArray[np.uint8] | None = None
+    """Height x width x 1 or 3, in sRGB and upright, of a file that was read the short way."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +121,13 @@ def _stills(content: bytes | BinaryIO, form: Form, limits: Limits) -> Iterator[S
             traits |= Trait.GREY | Trait.DEEP if picture.mode != "RGB" else Trait(0)
             facts = [len(content), *picture.size, number, int(traits), 0, "DICOM"]
             yield Still(picture=picture, facts=facts)
+        return
+    short = plain(content, (form.width, form.height)) if form.frames in ("auto", "first") and not form.glance else None
+    if short is not None:
+        height, width, channels = short.pixels.shape
+        seen = (_GREY if channels == 1 else 0) | (_LOSSY if short.format == "JPEG" else 0)
+        facts = [len(content), width, height, 0, seen, short.quality, short.format]
+        yield Still(facts=facts, pixels=short.pixels)
         return
     picture = _open(content, limits)
     if form.glance and not _traits(picture) & _ALPHA:
@@ -178,6 +188,13 @@ def _traits(picture: Any) -> int:
 def _shots(still: Still, form: Form) -> Iterator[Shot]:
     """One picture in the form that was asked for, once for each crop."""
     picture, orientation = still.picture, still.orientation
+    if still.pixels is not None:
+        height, width, channels = still.pixels.shape
+        same = (width, height) == (form.width, form.height) and form.crops == 1 and not form.half
+        if same and form.mode != "auto" and form.mode != "map":
+            yield Shot(image=images.convert(still.pixels, form.mode), facts=still.facts)
+            return
+        picture = Pillow.fromarray(still.pixels if channels > 1 else still.pixels[..., 0])
     if still.deep is not None:
         yield Shot(image=_upright(still.deep, orientation), facts=still.facts, scene=still.scene)
         return

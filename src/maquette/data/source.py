@@ -149,6 +149,15 @@ def stamp_of(path: str | Path) -> str:
     return f"{form.st_size:x}.{form.st_mtime_ns:x}"
 
 
+def size_and_moment(path: str | Path) -> tuple[int, int]:
+    """Bytes of a file and when it was changed last; zeros where it cannot be seen."""
+    try:
+        form = os.stat(path)
+    except OSError:
+        return 0, 0
+    return form.st_size, form.st_mtime_ns
+
+
 def peek(path: str | Path) -> tuple[bytes, str]:
     """The first bytes of a file, and a stamp that changes when its content changes."""
     try:

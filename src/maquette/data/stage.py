@@ -5,7 +5,6 @@ A stage is words, numbers and one array, so that it means the same whoever does 
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -17,6 +16,7 @@ from maquette.data import check as checks
 from maquette.data import similar
 from maquette.data.block import Block
 from maquette.data.check import Measure
+from maquette.data.pixels import digest_of_pixels
 
 Arrays = Mapping[str, NDArray[Any]]
 Work = Callable[[int, NDArray[Any]], Arrays]
@@ -62,10 +62,7 @@ def measured(images: NDArray[Any], measures: Iterable[Measure]) -> Arrays:
 
 
 def _digests(images: NDArray[Any]) -> NDArray[np.uint64]:
-    return np.array(
-        [int.from_bytes(hashlib.blake2b(image.tobytes(), digest_size=8).digest(), "little") for image in images],
-        np.uint64,
-    )
+    return np.array([digest_of_pixels(image.tobytes()) for image in images], np.uint64)
 
 
 def near(start: int, images: NDArray[Any], cells: similar.Cells) -> Arrays:

@@ -36,15 +36,30 @@ class _Levels:
     depth: int | None = None
     """Which folder is the label; None if none is."""
 
+    last: tuple[str, ...] = ()
+    times: int = 0
+    """The folders of the files that were seen last, and how many those are: files of one folder come together."""
+
     def see(self, entry: Entry) -> None:
-        self.bare |= not entry.folders
-        if entry.folders and len(self.tops) < _MOST_TOPS:
-            self.tops.add(entry.folders[0])
-        for column, name in zip(self.columns, entry.folders, strict=False):
-            column.see(name)
+        if entry.folders != self.last:
+            self.count()
+            self.last = entry.folders
+        self.times += 1
+
+    def count(self) -> None:
+        """Take note of the files that were seen last."""
+        if not self.times:
+            return
+        self.bare |= not self.last
+        if self.last and len(self.tops) < _MOST_TOPS:
+            self.tops.add(self.last[0])
+        for column, name in zip(self.columns, self.last, strict=False):
+            column.see(name, self.times)
+        self.times = 0
 
     def split(self) -> None:
         """Whether the folders at the top are parts: all have a part's name, and both parts are there."""
+        self.count()
         found = {SPLITS.get(name.lower()) for name in self.tops}
         self.parts = not self.bare and found == {"train", "held-out"}
 
@@ -66,6 +81,7 @@ class Survey:
         """Some files may be about patients: nothing that names one is repeated."""
         self._levels = [_Levels() for _ in sources]
         self._prefixes = _prefixes(sources)
+        self._usual: tuple[tuple[int, tuple[str, ...]], Mapping[str, Any], dict[str, Any]] | None = None
 
     def look(self) -> Iterator[int]:
         """Go through all sources; yields the number of files so far."""
@@ -128,6 +144,20 @@ class Survey:
         if said and any(n.lower() in LABELS and said[n] for n in said):
             return said
         return {"label": entry.folders[depth], **said}
+
+    def values(self, place: int, entry: Entry) -> tuple[Mapping[str, Any], dict[str, Any]]:
+        """What is said about an entry, and its values of the flat conditions; `Unfit` if one is of another kind.
+
+        Files of one folder about which nothing else is said have the same.
+        """
+        key = (place, entry.folders)
+        if entry.said or self._usual is None or self._usual[0] != key:
+            said = self.said(place, entry)
+            values = self.columns.read(said)
+            if entry.said:
+                return said, values
+            self._usual = key, said, values
+        return self._usual[1], dict(self._usual[2])
 
     def part(self, place: int, entry: Entry) -> Part | None:
         """The part an entry belongs to, if its source says so."""

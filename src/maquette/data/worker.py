@@ -1,8 +1,9 @@
 """A decoding worker: a process of its own that turns files into pixels and may be killed at any moment.
 
 It is started by `data.decode` and speaks over its standard input and output. Every message is the length of a JSON
-object (4 bytes), the object, and as many bytes as the object's `size` says. A file is answered with one message for
-each of its images; all but the last say that there is more.
+object (4 bytes), the object, and as many bytes as the object's `size` says. A file is answered with one answer for
+each of its images; all but the last say that there is more. Several answers go in one message; which file is at work
+stands in a few bytes that the parent can see at any time.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import mmap
 import os
 import signal
 import stat
@@ -28,22 +30,28 @@ from maquette.data.kept import kept
 from maquette.data.kinds import HEAD, is_film
 from maquette.data.limits import Limits, Refused
 from maquette.data.picture import Shot, read
+from maquette.data.pixels import digest_of_pixels
 from maquette.data.shape import Form
 from maquette.trust.incoming import incoming
 
 _LENGTH = struct.Struct("<I")
-_HEAD = 1 << 20
+PLACE = struct.Struct("<I")
+"""The file that is at work, counted from 1 in each message."""
+PIECE_BYTES, _PIECE_SECONDS = 1 << 16, 0.02
+"""Answers wait for each other up to so many bytes or so long."""
+_HEAD = 1 << 22
 _SMALL = 1 << 20
 """Up to this length a file is read before anybody looks at what it is."""
 _RENEW_SECONDS = 0.5
 _NAMES = {np.dtype(name).str: name for name in ("uint8", "uint16")}  # What NumPy works out anew at every asking.
 
 
-def write_message(stream: IO[bytes], head: dict[str, Any], body: bytes | memoryview = b"") -> None:
-    """Send one message; the receiver sees it once the stream is flushed."""
-    text = json.dumps({**head, "size": len(body)}).encode()
+def write_message(stream: IO[bytes], head: dict[str, Any], *bodies: bytes | memoryview) -> None:
+    """Send one message, whose body may be given in parts; the receiver sees it once the stream is flushed."""
+    text = json.dumps({**head, "size": sum(map(len, bodies))}).encode()
     stream.write(_LENGTH.pack(len(text)) + text)
-    stream.write(body)
+    for body in bodies:
+        stream.write(body)
 
 
 def read_message(stream: IO[bytes], most: int = 1 << 40) -> tuple[dict[str, Any], bytes]:
@@ -86,37 +94,75 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers.
     Pillow.MAX_IMAGE_PIXELS = None  # The limits say it; see data/picture.py.
     head, _ = read_message(source)
-    limits = Limits(**{key: value for key, value in head.items() if key != "size"})
+    place = next((mmap.mmap(handle, PLACE.size) for handle in head["place"]), None)
+    limits = Limits(**{key: value for key, value in head.items() if key not in ("size", "place")})
     guard = Guard(limits)
     write_message(answers, {"ready": True})
     answers.flush()
+    out = _Out(answers, patient=place is not None)
     while True:
         try:
-            chunk, _ = read_message(source)
-            files = [read_message(source) for _ in range(chunk["count"])]
+            question, contents = read_message(source)
         except EOFError:
             return
-        forms = [Form(**form) for form in chunk["forms"]]
-        for task, content in files:
+        forms = [Form(**form) for form in question["forms"]]
+        start, skip = 0, question["skip"]
+        for number, (form, what) in enumerate(question["files"], 1):
+            content, path = b"", None
+            if isinstance(what, int):
+                content = contents[start : start + what]
+                start += what
+            else:
+                path = os.fsencode(what)
+            if place is not None:
+                PLACE.pack_into(place, 0, number)
             guard.renew()
-            for answer, body in _answers(task, content, forms[task["form"]], limits):
-                write_message(answers, answer, body)
-                answers.flush()
+            for answer, body in _answers(content, path, forms[form], limits, skip):
+                out.add(answer, body)
                 guard.renew()
+            skip = 0  # Only of the first file, some images are there already.
+        out.flush()
+
+
+class _Out:
+    """Answers on their way out: small ones wait for each other, since each message wakes another process."""
+
+    def __init__(self, stream: IO[bytes], patient: bool) -> None:
+        self._stream, self._patient = stream, patient
+        self._answers: list[dict[str, Any]] = []
+        self._bodies: list[bytes] = []
+        self._size = 0
+        self._sent = time.monotonic()
+
+    def add(self, answer: dict[str, Any], body: bytes) -> None:
+        """One more; what says that there is more to come, or says much, goes at once."""
+        self._answers.append(answer)
+        self._bodies.append(body)
+        self._size += len(body)
+        late = time.monotonic() - self._sent > _PIECE_SECONDS
+        if not self._patient or late or self._size >= PIECE_BYTES or "more" in answer or "kept" in answer:
+            self.flush()
+
+    def flush(self) -> None:
+        """Send what waits."""
+        if self._answers:
+            write_message(self._stream, {"answers": self._answers}, *self._bodies)
+            self._stream.flush()
+            self._answers, self._bodies, self._size = [], [], 0
+        self._sent = time.monotonic()
 
 
 def _answers(
-    task: dict[str, Any], content: bytes, form: Form, limits: Limits
+    content: bytes, path: bytes | None, form: Form, limits: Limits, skip: int = 0
 ) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """What becomes of one file, image by image."""
-    skip = task.get("skip", 0)
+    """What becomes of one file, whose bytes are here or lie at a path: image by image, the first ones left out."""
     waiting: tuple[dict[str, Any], bytes] | None = None
     count = 0
     try:
         with contextlib.ExitStack() as stack:
             source: bytes | BinaryIO = content
-            if "path" in task:
-                digest, source = _read(os.fsencode(task["path"]), limits, stack)
+            if path is not None:
+                digest, source = _read(path, limits, stack)
             else:
                 digest = _digest(content)
             whole = form.fit == "whole"
@@ -130,7 +176,7 @@ def _answers(
                 waiting = None
                 if count > limits.frames:
                     raise Refused(f"it holds more than {limits.frames:,} images, which are not read")
-                waiting = _message(shot, digest, said, marks)
+                waiting = _message(shot, digest, said, marks, whole)
     except Exception as error:
         # A hostile file can raise anything in a decoder; it costs this file alone, from here on.
         if waiting is not None and count > skip:
@@ -149,7 +195,9 @@ def _marks(source: bytes | BinaryIO, form: Form) -> dict[str, Any]:
     return found.to_json() if found.source or found.signed or found.training else {}
 
 
-def _message(shot: Shot, digest: str, said: dict[str, Any], marks: dict[str, Any]) -> tuple[dict[str, Any], bytes]:
+def _message(
+    shot: Shot, digest: str, said: dict[str, Any], marks: dict[str, Any], whole: bool
+) -> tuple[dict[str, Any], bytes]:
     head: dict[str, Any] = {
         "shape": shot.image.shape,
         "dtype": _NAMES[shot.image.dtype.str],
@@ -162,9 +210,12 @@ def _message(shot: Shot, digest: str, said: dict[str, Any], marks: dict[str, Any
         head["marks"] = marks
     if shot.scene:
         head["scene"] = shot.scene
+    pixels = shot.image.tobytes()
+    if not whole:
+        head["pixels"] = digest_of_pixels(pixels)
     if shot.frames is None:
-        return head, shot.image.tobytes()
-    return {**head, "frames": len(shot.frames)}, shot.image.tobytes() + shot.frames.tobytes()
+        return head, pixels
+    return {**head, "frames": len(shot.frames)}, pixels + shot.frames.tobytes()
 
 
 def _reason(error: Exception, limits: Limits) -> str:
@@ -181,8 +232,8 @@ def _words(error: Exception) -> str:
     return f" ({text[:1].lower() + text[1:]})" if text else ""
 
 
-def _open(path: bytes) -> tuple[BinaryIO, int]:
-    """A plain file, opened without waiting for whatever else may lie there, and its length."""
+def _open(path: bytes) -> tuple[int, int]:
+    """The handle of a plain file, opened without waiting for whatever else may lie there, and its length."""
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError as error:
@@ -191,25 +242,30 @@ def _open(path: bytes) -> tuple[BinaryIO, int]:
     if not stat.S_ISREG(form.st_mode):
         os.close(handle)
         raise Refused("it is not a plain file")
-    return os.fdopen(handle, "rb", buffering=0), form.st_size
+    return handle, form.st_size
 
 
 def _read(path: bytes, limits: Limits, stack: contextlib.ExitStack) -> tuple[str, bytes | BinaryIO]:
     """The digest of a file, and its content: whole, or for films, which may be long, still to be read."""
-    source, size = _open(path)
-    stack.callback(source.close)
+    handle, size = _open(path)
     try:
-        if size > _SMALL and is_film(start := source.read(HEAD)):
-            source.seek(0)
+        if size <= min(_SMALL, limits.file):
+            try:
+                content = os.read(handle, size)
+            finally:
+                os.close(handle)
+            return (_digest(content[:HEAD], size) if is_film(content[:HEAD]) else _digest(content)), content
+        source = stack.enter_context(os.fdopen(handle, "rb", buffering=0))
+        start = source.read(HEAD)
+        source.seek(0)
+        if is_film(start):
             return _digest(start, size), source
         if size > limits.file:
             raise Refused(f"the file has {size / 2**20:.0f} MB, more than {limits.file / 2**20:.0f} are not read")
-        if size > _SMALL:
-            source.seek(0)
         content = source.read(size) or b""  # In one piece: appending would copy it.
     except OSError as error:
         raise Refused(f"it cannot be read ({(error.strerror or str(error)).lower()})") from None
-    return (_digest(content[:HEAD], size) if is_film(content[:HEAD]) else _digest(content)), content
+    return _digest(content), content
 
 
 def _digest(content: bytes, size: int | None = None) -> str:

@@ -31,6 +31,7 @@ from maquette.data.source import (
     Entry,
     contained_kind,
     peek,
+    size_and_moment,
     stamp_of,
     translated,
     unreadable,
@@ -60,6 +61,8 @@ class Folder:
         """How many files there are, once all were seen."""
         self._plain = False
         """No file of the folder holds files of its own, so that none has to be opened again to find out."""
+        self._lately: tuple[str, tuple[str, ...], Part | None] = ("", (), None)
+        """The folder of the last entry, with its names and part: files of one folder come together."""
         if not self._single:
             self._look()
 
@@ -92,7 +95,7 @@ class Folder:
                 continue
             said = self._said(file, beside) if beside else {}
             if self._plain:
-                yield self._entry(path, file, said, stamp=stamp_of(file))
+                yield self._entry(path, file, said, stamp=stamp_of(file) if content else "")
                 continue
             head, stamp = peek(file)
             self.private |= is_patient(path, head)
@@ -149,11 +152,7 @@ class Folder:
         files = iter([("", str(self._single), "", ())]) if self._single else self._walk()
         for path, file, trouble, beside in files:
             for one in (file, *(_neighbour(file, name) for name in beside)) if file else (None,):
-                try:
-                    form = os.stat(one) if one else None
-                except OSError:
-                    form = None
-                size, moment = (form.st_size, form.st_mtime_ns) if form else (0, 0)
+                size, moment = size_and_moment(one) if one else (0, 0)
                 digest.update(f"{path}\0{size}\0{moment}\0{trouble}\n".encode("utf-8", "replace"))
         for metadata in self._metadata():
             digest.update(f"{metadata.name}\0{metadata.stat().st_mtime_ns}\n".encode("utf-8", "replace"))
@@ -201,7 +200,7 @@ class Folder:
                 self._note(f"{prefix.rstrip('/') or folder.name} is a dataset of Maquette and is left out")
                 continue
             below = []
-            texts = any(name.lower().endswith(SIDECARS) for name, _ in listing)
+            texts = listing.holds(SIDECARS)
             start, home = os.path.join(folder, ""), folder in self._homes
             for name, kind in listing:
                 path = prefix + name
@@ -264,9 +263,12 @@ class Folder:
     def _entry(
         self, path: str, file: str | Path | None, said: Mapping[str, Any], trouble: str = "", stamp: str = ""
     ) -> Entry:
-        folders = tuple(path.split("/")[:-1]) if "/" in path else ()
-        part: Part | None = SPLITS.get(folders[0].lower()) if self._splits and folders else None
-        folders = folders[1:] if part else folders
+        home = path.rpartition("/")[0]
+        if home != self._lately[0]:
+            names = tuple(home.split("/"))
+            found: Part | None = SPLITS.get(names[0].lower()) if self._splits else None
+            self._lately = home, names[1:] if found else names, found
+        _, folders, part = self._lately
         if said and part is None:
             column = next((name for name in said if name.lower() == "split"), None)
             part = SPLITS.get(str(said[column]).lower()) if column is not None else None

@@ -1,0 +1,111 @@
+"""Small files of the plainest kind, by a shorter way to the same pixels. Runs inside a decoding worker.
+
+Of a small image, Pillow spends more time on the way to the pixels than on the pixels. OpenCV calls the same libraries
+in one step. It is asked only where nothing has to be understood: PNG of 8 bits, grey or RGB, without transparency,
+profile or orientation, and baseline JPEG with nothing but a JFIF head. Whatever else a file holds, and whatever is
+wrong with it, is for the long way in data/picture.py.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from maquette.data.origin import jpeg_quality
+
+_LARGEST = 256 * 256
+"""Pixels up to which the way matters."""
+_PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_JFIF, _NAME = b"\xff\xd8\xff\xe0", b"JFIF\0"
+_UNDERSTOOD = (b"IDAT", b"pHYs", b"sRGB", b"tIME")
+"""Chunks of PNG: the pixels, and some that change none."""
+_TABLES, _FRAME, _HUFFMAN, _COMMENT, _SCAN, _END = 0xDB, 0xC0, 0xC4, 0xFE, 0xDA, b"\xff\xd9"
+_CHUNK, _HEADER, _SIZES = struct.Struct(">I4s"), struct.Struct(">IIBBBBB"), struct.Struct(">BHHB")
+
+
+@dataclass(frozen=True)
+class Plain:
+    """The pixels of such a file (height x width x 1 or 3), and what is to be known of it."""
+
+    pixels: NDArray[np.uint8]
+    format: str
+    quality: int = 0
+
+
+def plain(content: bytes, least: tuple[int, int]) -> Plain | None:
+    """The pixels of a small, plain file; None where the long way has to be gone.
+
+    A JPEG of four times the width and height that are wanted, or more, is decoded at a reduced scale there.
+    """
+    if content.startswith(_PNG):
+        head = _png(content)
+        quality = 0
+    elif content.startswith(_JFIF):
+        head, quality = _jpeg(content)
+        if head and max(head[0] / max(1, least[0]), head[1] / max(1, least[1])) >= 4:
+            return None
+    else:
+        return None
+    if head is None:
+        return None
+    width, height, channels = head
+    flags = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+    try:
+        found: Any = cv2.imdecode(np.frombuffer(content, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+    except cv2.error:
+        return None
+    if found is None or found.shape[:2] != (height, width) or found.dtype != np.uint8:
+        return None
+    return Plain(found.reshape(height, width, channels), "JPEG" if quality else "PNG", quality)
+
+
+def _png(content: bytes) -> tuple[int, int, int] | None:
+    """Width, height and channels of a plain PNG. Whether its pixels are all there and whole, libpng says."""
+    if len(content) < 33:
+        return None
+    width, height, bits, colour, *rest = _HEADER.unpack_from(content, 16)
+    if bits != 8 or colour not in (0, 2) or any(rest) or not 0 < width * height <= _LARGEST:
+        return None
+    at = 33
+    while at + 12 <= len(content):
+        length, kind = _CHUNK.unpack_from(content, at)
+        at += 12 + length
+        if kind == b"IEND":
+            return (width, height, 1 if colour == 0 else 3) if at == len(content) else None
+        if kind not in _UNDERSTOOD:
+            return None
+    return None
+
+
+def _jpeg(content: bytes) -> tuple[tuple[int, int, int] | None, int]:
+    """Width, height and channels of a plain JPEG, and its quality."""
+    if content[6:11] != _NAME or not content.endswith(_END):
+        return None, 0
+    tables: dict[int, bytes] = {}
+    size: tuple[int, int, int] | None = None
+    at = 2 + 2 + int.from_bytes(content[4:6], "big")
+    while at + 4 <= len(content) and content[at] == 0xFF:
+        kind, end = content[at + 1], at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
+        if kind == _SCAN:
+            # A marker among the pixels is damage, for which Pillow has other rules than OpenCV.
+            whole = content.count(b"\xff", end, -2) == content.count(b"\xff\0", end, -2)
+            return (size if whole else None), jpeg_quality(tables)
+        if kind == _TABLES:
+            for start in range(at + 4, end, 65):
+                if content[start : start + 1] > b"\x0f" or start + 65 > end:
+                    return None, 0
+                tables[content[start]] = content[start + 1 : start + 65]
+        elif kind == _FRAME and size is None and at + 10 <= len(content):
+            bits, height, width, channels = _SIZES.unpack_from(content, at + 4)
+            if bits != 8 or channels not in (1, 3) or not 0 < width * height <= _LARGEST:
+                return None, 0
+            size = width, height, channels
+        elif kind not in (_HUFFMAN, _COMMENT):
+            return None, 0
+        at = end
+    return None, 0
