@@ -1,8 +1,7 @@
-"""The recurrent network beside torch.nn.GRU and a transformer, and how well a trained one keeps to its captions.
+"""The recurrent network beside torch.nn.GRU and a transformer, and odd images by its scores.
 
 python benchmarks/recurrent.py layer              training one layer, tokens a second (width 256, 256 tokens, batch 32)
 python benchmarks/recurrent.py writing            images a second, 256 and 1,024 tokens each, batch 16
-python benchmarks/recurrent.py captions RUN       drawn shapes by captions never seen together, read back from pixels
 python benchmarks/recurrent.py odd RUN USUAL ODD  how surely images of the dataset ODD are told from those of USUAL
 
 Sides of a comparison take turns in one process and the median of their ratios counts, so that a busy machine matters
@@ -27,6 +26,7 @@ from maquette.core.noise import Noise
 from maquette.core.spec import DataSpec
 from maquette.families.recurrent import Prior, Settings, Writer
 from maquette.nn.choice import pick, shaped
+from maquette.nn.quantize import levels_of
 from maquette.nn.recurrent import MinimalGRU, doubling
 
 CODES = 1000
@@ -159,7 +159,7 @@ def writing(rounds: int = 3, count: int = 16) -> None:
     for side in (16, 32):
         length = side * side
         spec = DataSpec(height=4 * side, width=4 * side)
-        prior = Prior(Settings(width=256, blocks=6), spec, CODES, (side, side)).eval()
+        prior = Prior(Settings(width=256, blocks=6), spec, levels_of(CODES), (side, side)).eval()
         transformer = Transformer(256, 6, length).eval()
         weights = [sum(p.numel() for p in model.blocks.parameters()) for model in (prior, transformer)]
         places = torch.from_numpy(Noise(range(count)).uniform("tokens", length))
@@ -174,52 +174,6 @@ def writing(rounds: int = 3, count: int = 16) -> None:
             rate = count / statistics.median(times)
             print(f"  {name:12} {rate:7.2f} images a second, keeps {kept[name] * 4 / count / 2**20:6.2f} MiB an image")
         print(f"  recurrent beside transformer: {ratio(found['transformer'], found['recurrent']):.2f} times")
-
-
-# Captions
-
-
-def captions(run: str, count: int, dials: dict[str, str]) -> None:
-    """Every fact of the caption, read back from the image; and what changes when one word does."""
-    from maquette.core.settings import from_json
-    from maquette.data.drawings import COLOURS, COUNTS, PLACES, SHAPES, _many
-    from maquette.data.drawn_facts import read_shapes
-    from maquette.engine.load import load
-    from maquette.engine.sample import draw
-    from maquette.store.run import Run
-
-    family = load(Run.open(Path(run)))
-    options = from_json(family.Options, dials, what="dials")
-    randoms = np.random.default_rng(0)
-    spec = family.spec.condition("text")
-    others = [condition.name for condition in family.spec.conditions if condition.name != "text"]
-    facts = ("shape", "colour", "count", "place")
-    choices = {"shape": SHAPES, "colour": tuple(COLOURS), "count": (1, 2, 3), "place": tuple(PLACES)}
-    wishes = [{name: choices[name][int(randoms.integers(len(choices[name])))] for name in facts} for _ in range(count)]
-
-    def made(asked: list[dict[str, object]]) -> list[object]:
-        texts = [f"{COUNTS[w['count']]} {w['colour']} {_many(w['shape'], w['count'])} {w['place']}" for w in asked]
-        rows = {"text": np.stack([spec.encode(text) for text in texts])}
-        for name in others:
-            rows[name] = np.repeat(family.spec.condition(name).missing()[None], len(texts), axis=0)
-        return [read_shapes(image) for batch in draw(family, range(count), rows, options) for image in batch]
-
-    found = made(wishes)
-    for name in facts:
-        print(f"{name:8} {np.mean([getattr(f, name) == w[name] for f, w in zip(found, wishes, strict=True)]):.3f}")
-    whole = [all(getattr(f, name) == w[name] for name in facts) for f, w in zip(found, wishes, strict=True)]
-    print(
-        f"{'all four':8} {np.mean(whole):.3f} of {count} captions; the mean of the facts is what `accuracy` means below"
-    )
-    accuracy = np.mean([getattr(f, n) == w[n] for f, w in zip(found, wishes, strict=True) for n in facts])
-    print(f"accuracy {accuracy:.3f} (the mean over all facts)")
-    turned = [w | {"colour": choices["colour"][(choices["colour"].index(w["colour"]) + 3) % 8]} for w in wishes]
-    after = made(turned)
-    changed = np.mean([f.colour == w["colour"] for f, w in zip(after, turned, strict=True)])
-    rest = np.mean(
-        [getattr(a, n) == getattr(b, n) for a, b in zip(found, after, strict=True) for n in facts if n != "colour"]
-    )
-    print(f"another colour word, same seed: {changed:.3f} have the new colour, {rest:.3f} of the other facts stay")
 
 
 # Odd images
@@ -245,19 +199,15 @@ def odd(run: str, usual: str, strange: list[str]) -> None:
 def main() -> None:
     """What was asked for."""
     words = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    words.add_argument("part", choices=("layer", "writing", "captions", "odd"), nargs="?")
+    words.add_argument("part", choices=("layer", "writing", "odd"), nargs="?")
     words.add_argument("paths", nargs="*")
-    words.add_argument("--count", type=int, default=256)
     words.add_argument("--threads", type=int, default=1)
-    words.add_argument("--dials", nargs="*", default=[])
     asked = words.parse_args()
     torch.set_num_threads(asked.threads)
     if asked.part in (None, "layer"):
         layer()
     if asked.part in (None, "writing"):
         writing()
-    if asked.part == "captions":
-        captions(asked.paths[0], asked.count, dict(word.split("=") for word in asked.dials))
     if asked.part == "odd":
         odd(asked.paths[0], asked.paths[1], asked.paths[2:])
 

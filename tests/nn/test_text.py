@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maquette.core.condition import encode_text
-from maquette.nn.text import TextEncoder
+from maquette.nn.text import RUNS, TextEncoder, run_rows
 
 
 def encoder():
@@ -44,3 +44,24 @@ def test_gradients_are_finite_also_for_empty_texts():
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
     assert model.bytes.weight.grad[ord("o")].any()
     assert not model.bytes.weight.grad[ord("z")].any()
+
+
+@given(st.text(min_size=4, max_size=12), st.text(max_size=6), st.sampled_from(RUNS))
+def test_a_run_of_bytes_has_the_same_row_wherever_it_stands(text, before, length):
+    word = text.encode()[-length:]
+    alone, later = (read(each, length=96)[0] for each in (text, before + text))
+    ends = [int((each != 0).sum()) - 1 for each in (alone, later)]
+    if (
+        len(text.encode()) >= length
+        and ends[1] < 95
+        and bytes(later[ends[1] - length + 1 : ends[1] + 1].tolist()) == word
+    ):
+        rows = [run_rows(each[None], length)[0, end] for each, end in zip((alone, later), ends, strict=True)]
+        assert rows[0] == rows[1]
+
+
+def test_runs_seldom_share_a_row():
+    words = [f"{a}{b}{c}xy"[:5] for a in "abcdefghij" for b in "abcdefghij" for c in "klmno"]
+    for length in RUNS:
+        rows = [int(run_rows(read(word[:length]), length)[0, length - 1]) for word in words]
+        assert len(set(rows)) > 0.8 * len(set(word[:length] for word in words))

@@ -108,12 +108,13 @@ def shapes(dice: Dice, width: int, height: int, *, transparent: bool = False) ->
         fill = (*COLOURS[colour], 255) if transparent else COLOURS[colour]
         shape(canvas, kind, centre, radius * canvas.unit, fill, ground)
         centres.append([round(value, 4) for value in centre])
-    text = f"{COUNTS[count]} {colour} {_many(kind, count)} {place}"
+    text = f"{COUNTS[count]} {colour} {plural(kind, count)} {place}"
     facts = {"shape": kind, "colour": colour, "count": count, "place": place, "centres": centres}
     return Drawing(image=canvas.finish(), conditions={"label": kind, "text": text}, facts=facts)
 
 
-def _many(word: str, count: int) -> str:
+def plural(word: str, count: int) -> str:
+    """The word as captions have it for so many."""
     return word if count == 1 else word + ("es" if word.endswith("s") else "s")
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -68,14 +68,30 @@ class Dials:
     guidance: float = setting(1.0, "above 1 follows what was asked for more closely, with less variety", ge=0, le=20)
 
 
+def _digits(levels: Sequence[int]) -> Tensor:
+    """codes S: for every token, which step each of its numbers is on, as ones among zeros, one number after another."""
+    every, columns = torch.arange(math.prod(levels)), []
+    for count in levels:
+        columns.append(F.one_hot(every % count, count).float())
+        every = every // count
+    return torch.cat(columns, dim=1)
+
+
 class Prior(nn.Module):
     """How probable each token is, given those before it and what the image is asked to be."""
 
-    def __init__(self, config: Settings, spec: DataSpec, codes: int, grid: tuple[int, int]) -> None:
+    digits: Tensor
+
+    def __init__(self, config: Settings, spec: DataSpec, levels: Sequence[int], grid: tuple[int, int]) -> None:
         super().__init__()
-        width = config.width
+        width, codes = config.width, math.prod(levels)
         self.codes, self.tile = codes, spec.tile
         self.tokens = nn.Embedding(codes + 1, width // 2)  # the last row: not there, or not known
+        # What each step of each number of a token means, whatever the others are: it is learned from all tokens that
+        # have it, and tokens differ from the sum of their steps only as far as it pays (docs/log.md).
+        self.register_buffer("digits", _digits(levels), persistent=False)  # codes S, of ones and zeros
+        self.read = nn.Linear(self.digits.shape[1], width // 2, bias=False)
+        self.write = nn.Linear(self.digits.shape[1], width, bias=False)
         self.enter = nn.Linear(len(NEIGHBOURS) * (width // 2), width)
         # Where the image closes round its edge, no place is special.
         self.row = nn.Parameter(torch.zeros(grid[0], 1, width)) if "y" not in spec.tile else None
@@ -89,7 +105,11 @@ class Prior(nn.Module):
             nn.init.zeros_(layer.get_parameter("bias"))
         self.norm = nn.RMSNorm(width)
         self.leave = nn.Linear(width, codes)
-        nn.init.normal_(self.tokens.weight, std=0.5)
+        nn.init.normal_(self.tokens.weight, std=0.1)
+        nn.init.normal_(self.read.weight, std=0.25)
+        nn.init.normal_(self.write.weight, std=0.02)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.bias)
 
     def forward(
         self, tokens: Tensor, condition: Conditions, generator: torch.Generator | None = None, hints: float = 0.0
@@ -100,7 +120,8 @@ class Prior(nn.Module):
         around = [padded[:, 1 + y : 1 + y + height, 1 + x : 1 + x + width] for y, x in NEIGHBOURS]
         for at in range(len(NEIGHBOURS) - AHEAD, len(NEIGHBOURS)):
             around[at] = self._told(around[at], generator, hints)
-        x = self._embedded(torch.stack(around, dim=-1))  # N h w D
+        tables = self.tables()
+        x = self.entered(torch.stack(around, dim=-1), tables)  # N h w D
         if self.row is not None:
             x = x + self.row[:height]
         if self.column is not None:
@@ -110,7 +131,7 @@ class Prior(nn.Module):
         x = x if wish is None else x + wish
         for block, steer in zip(self.blocks, steers, strict=True):
             x = block(x, steer, generator)
-        return torch.as_tensor(self.leave(self.norm(x)))
+        return self.left(x, tables)
 
     @property
     def layers(self) -> list[Block]:
@@ -126,9 +147,18 @@ class Prior(nn.Module):
         told = some & (torch.rand(ahead.shape, generator=generator, device=device) < 0.4)
         return torch.where(told, ahead, self.codes)
 
-    def _embedded(self, around: Tensor) -> Tensor:
+    def tables(self) -> tuple[Tensor, Tensor]:
+        """A row for each token as it comes in, codes + 1 D/2, and as it goes out, codes D."""
+        enters = self.tokens.weight + F.pad(self.read(self.digits), (0, 0, 0, 1))
+        return enters, self.leave.weight + F.linear(self.digits, self.write.weight)
+
+    def entered(self, around: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
         """Tokens ... 5 -> ... D."""
-        return torch.as_tensor(self.enter(self.tokens(around).flatten(-2)))
+        return torch.as_tensor(self.enter(F.embedding(around, tables[0]).flatten(-2)))
+
+    def left(self, x: Tensor, tables: tuple[Tensor, Tensor]) -> Tensor:
+        """What the last block says, ... D -> the logits, ... codes."""
+        return F.linear(self.norm(x), tables[1], self.leave.bias)
 
     def wishes(self, condition: Conditions) -> tuple[Tensor | None, list[Tensor | None]]:
         """What the image is to be, N D, and what each block is told of it."""
@@ -149,13 +179,14 @@ class Writer:
         self.tokens[:, 1:-1, 1:-1] = torch.where(known < 0, prior.codes, known)
         self.known = known >= 0
         self.wish, self.steers = prior.wishes(condition)
+        self.tables = prior.tables()
         self.states = [block.start(count) for block in prior.layers]
 
     def logits(self, row: int, column: int) -> Tensor:
         """How probable each token is at the place that comes next, N codes."""
         prior = self.prior
         around = torch.stack([self.tokens[:, 1 + row + y, 1 + column + x] for y, x in NEIGHBOURS], dim=-1)
-        x = prior._embedded(around)
+        x = prior.entered(around, self.tables)
         if prior.row is not None:
             x = x + prior.row[row, 0]
         if prior.column is not None:
@@ -164,7 +195,7 @@ class Writer:
             x = x + self.wish
         for at, (block, steer) in enumerate(zip(prior.layers, self.steers, strict=True)):
             x, self.states[at] = block.step(x, self.states[at], steer)
-        return torch.as_tensor(prior.leave(prior.norm(x))).float()
+        return prior.left(x, self.tables).float()
 
     def put(self, row: int, column: int, tokens: Tensor) -> None:
         """Write the tokens of this place, N; where the image closes round an edge, its other side sees them."""
@@ -202,7 +233,7 @@ class Recurrent(Family):
         self.codec = codec
         self.grid: tuple[int, int] = codec.grid
         self.levels: tuple[int, ...] = codec.levels
-        self.prior = Prior(config, spec, math.prod(codec.levels), codec.grid)
+        self.prior = Prior(config, spec, codec.levels, codec.grid)
         optimizer = Optimizer(
             rate=config.rate, betas=(0.9, 0.98), warmup=0.03, schedule="cosine", clip=1.0, weight_decay=0.02
         )
@@ -313,7 +344,7 @@ class Recurrent(Family):
         """The images of places N h w in [0, 1), as a loop in which the network stands once, for an exported graph."""
         prior, (height, width), count = self.prior, self.grid, places.shape[0]
         plain = () if options.guidance == 1.0 else (nothing(condition, self.spec.conditions),)
-        told = [prior.wishes(wish) for wish in (condition, *plain)]
+        told, tables = [prior.wishes(wish) for wish in (condition, *plain)], prior.tables()
         kept = [state for _ in told for block in prior.layers for state in block.start(count)]
         blank = torch.full((count, (height + 2) * (width + 2)), prior.codes)  # all tokens, with a border
 
@@ -322,14 +353,14 @@ class Recurrent(Family):
             here = (1 + row) * (width + 2) + 1 + column
             around = torch.stack([here + y * (width + 2) + x for y, x in NEIGHBOURS])
             for turn, (wish, steers) in enumerate(told):
-                x = prior._embedded(tokens.index_select(1, around))
+                x = prior.entered(tokens.index_select(1, around), tables)
                 x = x if prior.row is None else x + prior.row.index_select(0, row[None])[0]
                 x = x if prior.column is None else x + prior.column.index_select(0, column[None])
                 x = x if wish is None else x + wish
                 for at, (block, steer) in enumerate(zip(prior.layers, steers, strict=True)):
                     first = 2 * (turn * len(prior.layers) + at)
                     x, (kept[first], kept[first + 1]) = block.step(x, (kept[first], kept[first + 1]), steer)
-                scores.append(prior.leave(prior.norm(x)).float())
+                scores.append(prior.left(x, tables).float())
             logits = scores[-1] + options.guidance * (scores[0] - scores[-1]) if plain else scores[0]
             chances = shaped(logits, temperature=options.temperature, top_k=options.top_k, top_p=options.top_p)
             drawn = pick(chances, place)[:, None]

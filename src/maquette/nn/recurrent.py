@@ -36,37 +36,37 @@ class _Stepwise(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, gates: Tensor) -> Tensor:
-        states = torch.empty(*gates.shape[:2], gates.shape[2] // 2)
+        length, count, width = *gates.shape[:2], gates.shape[2] // 2
+        states, updates = torch.empty(length, count, width), torch.empty(length, count, width)
         before = torch.zeros_like(states[0])
-        for start in range(0, len(gates), TOGETHER):
-            gate, new = gates[start : start + TOGETHER].float().chunk(2, dim=2)
-            places = zip(new, gate.sigmoid(), states[start : start + TOGETHER], strict=True)
-            for place, update, out in places:
+        for start in range(0, length, TOGETHER):
+            these = slice(start, start + TOGETHER)
+            gate, new = gates[these].float().chunk(2, dim=2)
+            torch.sigmoid(gate, out=updates[these])
+            for place, update, out in zip(new, updates[these], states[these], strict=True):
                 before = torch.lerp(before, place, update, out=out)
-        ctx.save_for_backward(gates, states)
+        ctx.save_for_backward(updates, states)
+        ctx.precision = gates.dtype
         return states
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        gates, states = ctx.saved_tensors
-        found, (gradient,) = torch.empty_like(gates), gradients
-        carried = torch.zeros_like(states[0])
-        zero = torch.zeros_like(states[:1])
-        for start in reversed(range(0, len(gates), TOGETHER)):
-            these = slice(start, start + TOGETHER)
-            gate, new = gates[these].float().chunk(2, dim=2)
-            update = gate.sigmoid()
-            keep = 1 - update
-            reaches = torch.empty_like(update)  # what reaches each state: from the loss, and from the state after it
-            for at in reversed(range(len(update))):
-                torch.add(gradient[start + at], carried, out=reaches[at])
-                torch.mul(reaches[at], keep[at], out=carried)
-            earlier = (
-                states[start - 1 : start + len(update) - 1] if start else torch.cat([zero, states[: len(update) - 1]])
-            )
-            width = states.shape[2]
-            found[these, :, width:] = reaches * update
-            found[these, :, :width] = (new - earlier).mul_(reaches).mul_(update).mul_(keep)
+        (updates, states), (gradient,) = ctx.saved_tensors, gradients
+        width = states.shape[2]
+        found = torch.empty(*states.shape[:2], 2 * width, dtype=ctx.precision)
+        after = torch.zeros_like(states[0])
+        for start in reversed(range(0, len(states), TOGETHER)):
+            end = min(start + TOGETHER, len(states))
+            reached = torch.empty_like(states[start:end])  # what reaches each state: from the loss, and from the next
+            passed = torch.empty_like(reached)  # the share of it that goes on to the state before
+            for at in reversed(range(end - start)):
+                torch.add(gradient[start + at], after, out=reached[at])
+                after = torch.addcmul(reached[at], reached[at], updates[start + at], value=-1, out=passed[at])
+            # Since h[t] - h[t - 1] = z (new - h[t - 1]), neither the new states nor 1 - z are needed again.
+            change = states[start:end].clone()
+            change[int(not start) :] -= states[max(start - 1, 0) : end - 1]
+            found[start:end, :, :width] = change.mul_(passed)
+            found[start:end, :, width:] = reached.sub_(passed)
         return found
 
 
