@@ -78,6 +78,10 @@ def graph(family, what="auto", **dials):
     return graph_of(family, what, options, rows_of(family, options) if hasattr(family, "sample") else {})
 
 
+STEADY = {"recurrent": {"temperature": 0.0}}
+"""Dials for half precision: of a thousand tokens that are about as likely, another may be drawn for a small change."""
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_a_graph_of_every_family_does_what_the_family_does(name):
     made = graph(make(name, DataSpec(height=8, width=8)))
@@ -94,6 +98,9 @@ def test_a_graph_of_every_family_does_what_the_family_does(name):
     assert not any(onnx.external_data_helper.uses_external_data(w) for w in weights.values())
     assert b".py" not in content and b"site-packages" not in content, "the file tells of the machine that wrote it"
 
+    if name in STEADY:
+        made = graph(make(name, DataSpec(height=8, width=8)), **STEADY[name])
+        model = files.traced(made)
     half = files.described(files.halved(model), {})
     assert len(half) < len(content) and files.agreement(made, half, range(9)).apart == 0
 
