@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-from maquette.engine.distributed import END, Team
+from maquette.engine.distributed import END, Lost, Team
 
 
 class Threads(Team):
@@ -16,7 +16,7 @@ class Threads(Team):
         super().__init__(rank, world)
         self._shelf = shelf
 
-    def add_up(self, values):
+    def send_up(self, values):
         values.copy_(self._exchange(values, lambda given: torch.stack(given).sum(0)))
 
     def end(self):
@@ -44,11 +44,14 @@ def play(world, work):
 
     def one(rank):
         torch.set_num_threads(1)
+        team = Threads(rank, world, shelf)
         try:
-            results[rank] = work(Threads(rank, world, shelf))
+            results[rank] = work(team)
         except BaseException as error:
             errors.append(error)
             shelf[1].abort()
+        finally:
+            team.leave()
 
     threads = [threading.Thread(target=one, args=(rank,)) for rank in range(world)]
     for thread in threads:
@@ -56,5 +59,5 @@ def play(world, work):
     for thread in threads:
         thread.join()
     if errors:
-        raise next((e for e in errors if not isinstance(e, threading.BrokenBarrierError)), errors[0])
+        raise next((e for e in errors if not isinstance(e, (threading.BrokenBarrierError, Lost))), errors[0])
     return results

@@ -7,6 +7,7 @@ import torch
 from groups import play
 
 from maquette.engine import near
+from maquette.engine.distributed import Lost
 
 
 def rounds(team):
@@ -45,3 +46,32 @@ def test_a_process_of_another_machine_means_that_nobody_shares(monkeypatch, tmp_
     results = play(3, lambda team: (rounds(team), team._near._possible))
     assert [possible for _, possible in results] == [False] * 3
     assert all(torch.equal(one, other) for one, other in zip(results[0][0], results[2][0], strict=True))
+
+
+@pytest.mark.parametrize("way", ["leaves", "dies"])
+def test_nobody_waits_for_a_process_that_is_gone(way, monkeypatch):
+    began, dead = near._began, []
+    monkeypatch.setattr(near, "_began", lambda process: 0 if dead else began(process))
+
+    def work(team):
+        team.add_up(torch.ones(3))
+        if team.rank == 1:
+            if way == "dies":
+                team.leave = lambda: None
+                dead.append(True)
+            return None  # its end says that it leaves
+        with pytest.raises(Lost, match="process 1 of 2 has ended"):
+            team.add_up(torch.ones(3))
+        return True
+
+    assert play(2, work)[0]
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.int64, torch.bfloat16, torch.float32])
+def test_whatever_numbers_are_added_up(kind):
+    def work(team):
+        values = torch.full((3, 5), team.rank + 1).to(kind)
+        team.add_up(values)
+        return values
+
+    assert all((found == 6).all() and found.dtype == kind for found in play(3, work))

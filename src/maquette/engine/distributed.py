@@ -49,19 +49,27 @@ class Team:
         self.why: Callable[[], str] = str
         """Says what is known about a process that is lost."""
         self._inside = False
-        self._near = Near(self)
+        self._near = Near(self, PATIENCE)
         self._rooms: dict[tuple[int, str], Tensor] = {}
 
     def add_up(self, values: Tensor) -> None:
         """Replace the values by their sum over all processes."""
         with self._reached():
+            if not self._near.add_up(values):
+                self.send_up(values)
+
+    def send_up(self, values: Tensor) -> None:
+        """The same by messages, wherever the processes are."""
+        with self._reached():
             dist.all_reduce(values)
 
     def summed(self, count: int, device: torch.device, fill: Callable[[Tensor], None]) -> Tensor:
         """The sum over all processes of so many numbers that `fill` writes; it stays until the next one of as many."""
-        near = self._near.summed(count, fill) if device.type == "cpu" else None
-        if near is not None:
-            return near
+        if device.type == "cpu":
+            with self._reached():
+                near = self._near.summed(count, fill)
+            if near is not None:
+                return near
         key = count, str(device)
         values = self._rooms.setdefault(key, torch.empty(count, device=device))
         fill(values)
@@ -74,13 +82,15 @@ class Team:
     def telling(self, order: int, *words: float) -> Iterator[None]:
         """Tell all others what comes next; at the end they are ready to hear again."""
         self._inside = True
-        self._all_have(torch.tensor([float(order), *words, *[0.0] * (_WORDS - 1 - len(words))], dtype=torch.float64))
+        self.add_up(torch.tensor([float(order), *words, *[0.0] * (_WORDS - 1 - len(words))], dtype=torch.float64))
         yield
         self._inside = False
 
     def hear(self) -> tuple[int, list[float]]:
         """What the first one says next."""
-        order, *words = self._all_have(torch.zeros(_WORDS, dtype=torch.float64)).tolist()
+        said = torch.zeros(_WORDS, dtype=torch.float64)
+        self.add_up(said)  # to which only the first one adds
+        order, *words = said.tolist()
         return int(order), words
 
     def share_json(self, value: Any = None) -> Any:
@@ -124,6 +134,10 @@ class Team:
             known = self.why() or " ".join(str(error).split())[:160]
             raise Lost(f"a process of this training is lost ({known})", do=_AGAIN) from None
 
+    def leave(self) -> None:
+        """Let nobody wait for this process any more."""
+        self._near.leave()
+
     # The beginning and the end
 
     def check(self, **facts: str) -> None:
@@ -145,6 +159,7 @@ class Team:
         if self.rank == 0 and not self._inside:
             with contextlib.suppress(Lost), self.telling(END):
                 pass
+        self.leave()
         if self.ours:
             with contextlib.suppress(RuntimeError):
                 dist.destroy_process_group()
