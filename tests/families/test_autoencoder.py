@@ -144,3 +144,19 @@ def test_edges_see_differences_and_not_levels():
     assert _edges(error + 3) == 0
     error[..., 4:] = 1.0
     assert _edges(error) == pytest.approx(1 / 7 + 1 / 3 + 1, rel=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["rgb", "rgba"])
+def test_an_untrained_model_already_brings_back_what_colour_things_have(mode):
+    """Left to itself, training took minutes to find that red is not orange and green is not brown."""
+    torch.manual_seed(0)
+    colours = (
+        torch.tensor([[1, 0, 0], [0, 0.6, 0], [0, 0, 1], [1, 0.6, 0], [1, 0.5, 0.8], [0, 0, 0], [1, 1, 1]]) * 1.6 - 0.8
+    )
+    spec = DataSpec(height=16, width=16, mode=mode)
+    family = Autoencoder(Settings(width=16, depth=1, components=4), spec).eval()
+    images = colours[:, :, None, None].expand(-1, -1, 16, 16)
+    images = torch.cat([images, torch.ones(len(colours), 1, 16, 16)], dim=1) if mode == "rgba" else images
+    with torch.no_grad():
+        back = family.from_tokens(family.to_tokens(images))[:, :3].mean(dim=(2, 3))
+    assert torch.equal(torch.cdist(back, colours.float()).argmin(dim=1), torch.arange(len(colours)))

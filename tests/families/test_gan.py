@@ -10,7 +10,7 @@ import torch
 from maquette.core.condition import ConditionSpec
 from maquette.core.noise import Noise
 from maquette.core.spec import Batch, DataSpec
-from maquette.families.gan import FEW, Dials, Gan, Settings
+from maquette.families.gan import FEW, Dials, Gan, Settings, own_found
 from maquette.nn.augment import MOST
 
 PLAIN = DataSpec(height=16, width=16)
@@ -94,3 +94,41 @@ def test_what_tiles_starts_alike_everywhere(tile):
     whole = generator(z, field, noises, None)
     rolled = generator(z, field.roll(1, 3), [n.roll(2**level, 3) for level, n in enumerate(noises)], None)
     torch.testing.assert_close(rolled, whole.roll(2 ** len(noises), 3), atol=1e-5, rtol=0)
+
+
+CAPTIONED = dataclasses.replace(PLAIN, conditions=(ConditionSpec(name="text", kind="text", length=8),))
+
+
+def test_with_captions_every_place_is_compared_with_the_words():
+    """Every place of the last grid, 4 x 4; with labels their mean."""
+    for spec, places in ((CAPTIONED, 1), (LABELLED, 16)):
+        critic = small(spec).critic.eval()
+        (_, features), *_ = critic(batch_of().images)
+        assert features.shape[2] * places == critic.judge.in_features == critic.fits[0].out_features * places
+
+
+def test_captions_are_found_among_those_of_the_batch():
+    wish = torch.eye(4)[:, None] * 20
+    assert float(own_found(wish, wish).max()) < 1e-3
+    assert float(own_found(wish.roll(1, 0), wish).min()) > 10
+    assert float(own_found(torch.zeros(4, 1, 4), wish).mean()) == pytest.approx(torch.tensor(4.0).log().item())
+
+
+def test_others_with_the_same_caption_do_not_count():
+    wish = torch.eye(4)[:, None] * 20
+    wish[1] = wish[0]
+    found = own_found(torch.zeros(4, 1, 4), wish)
+    assert found[:2].tolist() == pytest.approx([torch.tensor(3.0).log().item()] * 2)
+    assert torch.isfinite(own_found(wish[:1].expand(4, -1, -1), wish[:1].expand(4, -1, -1))).all()
+
+
+@pytest.mark.parametrize("phase", ["critic", "generator"])
+def test_captions_add_to_both_losses(phase):
+    texts = torch.randint(97, 123, (8, 8), generator=torch.Generator().manual_seed(1))
+    totals = []
+    for words in (0.0, 0.5):
+        family, batch = small(CAPTIONED, words=words), batch_of()
+        batch.condition = {"text": texts}
+        totals.append(family.loss(batch, phase).total.item())
+    assert totals[1] > totals[0]
+    assert not any("captions" in name for name in small(LABELLED).loss(batch_of(LABELLED), phase).statistics)

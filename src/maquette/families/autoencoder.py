@@ -23,7 +23,8 @@ from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale, T
 from maquette.families.family import Conditions, Family, FamilyConfig
 from maquette.nn.conv import Convolution, Enlargement, interior
 from maquette.nn.mixture import Mixture
-from maquette.nn.quantize import Quantizer, levels_of
+from maquette.nn.quantize import STEEPNESS, Quantizer, levels_of
+from maquette.nn.thumbnail import squares, undone
 from maquette.nn.typical import Typical, statistics
 from maquette.nn.views import spoiled
 from maquette.nn.windows import by_windows
@@ -66,26 +67,46 @@ class Encoder(nn.Module):
             layers += [Block(fine, spec.tile), Convolution(fine, coarse, 4, stride=2, tile=spec.tile)]
         self.coarse = nn.Sequential(*layers, *(Block(channels[-1], spec.tile) for _ in range(config.depth)))
         self.leave = Convolution(channels[-1], latents, tile=spec.tile)
+        # Brightness and colours of each square go straight through, and everything else is learned beside them: left
+        # to itself the network found one axis of colour and was long without the other (docs/log.md).
+        side = PATCH * 2 ** (len(channels) - 1)
+        self.plain = nn.Conv2d(spec.channels, latents, side, stride=side, bias=False)
+        nn.init.zeros_(self.leave.weight)
+        nn.init.zeros_(self.leave.get_parameter("bias"))
+        with torch.no_grad():
+            self.plain.weight.copy_(squares(spec.channels, latents, side))
 
     def forward(self, images: Tensor) -> Tensor:
         """N C H W -> N L h w."""
-        return torch.as_tensor(self.leave(self.coarse(self.fine(images))))
+        return torch.as_tensor(self.leave(self.coarse(self.fine(images))) + self.plain(images))
 
     def meaning(self, images: Tensor) -> Tensor:
         """What the last layers see, on average over the image: N channels, float32."""
         return torch.as_tensor(self.coarse(self.fine(images))).float().mean(dim=(2, 3))
 
 
-class Decoder(nn.Sequential):
+class Decoder(nn.Module):
     """Latents N L h w -> image N C H W."""
 
     def __init__(self, config: Settings, spec: DataSpec, channels: list[int], latents: int) -> None:
+        super().__init__()
         layers: list[nn.Module] = [Convolution(latents, channels[-1], tile=spec.tile)]
         layers += [Block(channels[-1], spec.tile) for _ in range(config.depth)]
         for fine, coarse in reversed(list(itertools.pairwise(channels))):
             layers += [Enlargement(coarse, fine, tile=spec.tile), Block(fine, spec.tile)]
         leave = Convolution(channels[0], spec.channels * PATCH**2, tile=spec.tile)
-        super().__init__(*layers, nn.SiLU(), leave, nn.PixelShuffle(PATCH))
+        self.layers = nn.Sequential(*layers, nn.SiLU(), leave, nn.PixelShuffle(PATCH))
+        side = PATCH * 2 ** (len(channels) - 1)
+        self.plain = nn.ConvTranspose2d(latents, spec.channels, side, stride=side, bias=False)
+        nn.init.zeros_(leave.weight)
+        nn.init.zeros_(leave.get_parameter("bias"))
+        with torch.no_grad():  # near 0 the squash of the quantiser is about a line of this slope
+            slope = STEEPNESS / 2 if config.codes else 1.0
+            self.plain.weight.copy_(undone(squares(spec.channels, latents, side)) / slope)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        """N L h w -> N C H W."""
+        return torch.as_tensor(self.layers(latents) + self.plain(latents))
 
 
 class Critic(nn.Module):
@@ -128,6 +149,7 @@ class Settings(FamilyConfig):
     blur: float = setting(0.1, "noise on such numbers in training, so that near ones mean like images", ge=0, le=4)
     pull: float = setting(1e-2, "weight that keeps the numbers from growing", ge=0)
     edges: float = setting(1.0, "weight of the differences between neighbouring pixels, at several sizes", ge=0)
+    square: float = setting(2.0, "weight of the squared error, which counts large errors most", ge=0)
     features: float = setting(0.2, "weight of what the critic's layers see; 0 does without a critic", ge=0)
     real: float = setting(0.01, "weight of how real the critic finds what comes back", ge=0)
     critic_from: float = setting(0.5, "share of the run after which the critic joins in", ge=0, lt=1)
@@ -219,7 +241,7 @@ class Autoencoder(Family):
         error = (made - batch.images) * self.counted
         share = self.counted.mean()
         pixels, edges = error.abs().mean() / share, _edges(error) / share
-        total = pixels + config.edges * edges
+        total = pixels + config.square * error.square().mean() / share + config.edges * edges
         numbers = {"pixels": pixels, "edges": edges, "latents": latents.detach().std()}
         # Where numbers are rounded, only those far outside are pulled back: there the squash lets no gradient through.
         far = latents if self.quantizer is None else F.relu(latents.abs() - WITHIN)

@@ -24,7 +24,7 @@ from maquette.families.family import Conditions, Family, FamilyConfig, joined, l
 from maquette.nn.augment import MOST, Augmentation, rolled
 from maquette.nn.conv import Convolution, Enlargement, grid
 from maquette.nn.embed import ConditionVector
-from maquette.nn.joint import rows_before
+from maquette.nn.joint import joint_rows, own_rows, rows_before
 from maquette.nn.seek import descend
 from maquette.nn.settling import settling
 
@@ -124,7 +124,10 @@ class Critic(nn.Module):
         )
         self.judge = nn.Linear(channels[-1] * height * width, 1)
         self.pieces = nn.Conv2d(channels[-2], 1, 1) if config.pieces and levels > 1 else None
-        compared = channels[-1:] if self.pieces is None else [channels[-1], channels[-2]]
+        # Words speak of places and numbers ("two, on the left"), which the mean over the image forgets.
+        self.placed = is_read(spec)
+        whole = channels[-1] * (height * width if self.placed else 1)
+        compared = [whole] if self.pieces is None else [whole, channels[-2]]
         self.fits = nn.ModuleList(nn.Linear(config.embedding, c) for c in compared if is_asked(spec))
         for layer in self.shrink:
             nn.init.normal_(layer.get_parameter("weight"), std=0.02)
@@ -139,7 +142,8 @@ class Critic(nn.Module):
                 views.append((self.pieces(x).float().flatten(1), x.float().flatten(2).transpose(1, 2)))
         x = x.float()
         with torch.autocast(x.device.type, enabled=False):
-            return [(self.judge(x.flatten(1)), x.mean(dim=(2, 3))[:, None]), *views]
+            compared = x.flatten(1) if self.placed else x.mean(dim=(2, 3))
+            return [(self.judge(x.flatten(1)), compared[:, None]), *views]
 
     def wishes(self, wish: Tensor | None) -> list[Tensor | None]:
         """N embedding -> what features are compared with, for the whole and for pieces: N 1 channels, in float32."""
@@ -154,6 +158,11 @@ def is_asked(spec: DataSpec) -> bool:
     return bool(spec.conditions)
 
 
+def is_read(spec: DataSpec) -> bool:
+    """Whether there are words to follow."""
+    return any(condition.kind == "text" for condition in spec.conditions)
+
+
 def _norm(kind: str, channels: int) -> nn.Module:
     if kind == "batch":
         return nn.BatchNorm2d(channels)
@@ -166,6 +175,19 @@ def scores(views: list[tuple[Tensor, Tensor]], wishes: Sequence[Tensor | None]) 
         real if wish is None else real + (features * wish).sum(dim=2) / features.shape[2] ** 0.5
         for (real, features), wish in zip(views, wishes, strict=True)
     ]
+
+
+def own_found(features: Tensor, wish: Tensor) -> Tensor:
+    """How surprising it is that each image has its own wish, given those of the whole batch: a loss for each own row.
+
+    Features N 1 F of the own images, wishes N 1 F of theirs. Others that wish the same do not count.
+    """
+    every = joint_rows(wish[:, 0])
+    own = own_rows(torch.arange(len(every), device=wish.device))
+    fits = features[:, 0] @ every.T / features.shape[2] ** 0.5
+    same = (every[own][:, None] - every[None]).detach().abs().amax(dim=2) == 0
+    same[torch.arange(len(own), device=wish.device), own] = False
+    return F.cross_entropy(fits.masked_fill(same, -1e4), own, reduction="none")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,6 +207,7 @@ class Settings(FamilyConfig):
     penalty: str = setting("none", "penalty on the critic's slope", choices=("none", "exact", "difference"))
     gamma: float = setting(0.05, "weight of the penalty", ge=0)
     mismatch: float = setting(0.5, "weight of real images under a wrong condition, as examples of a bad fit", ge=0)
+    words: float = setting(0.5, "weight of finding each image's caption among those of the others", ge=0)
     augment: str = setting(
         "auto", "whether the critic sees images changed at random", choices=("auto", "always", "never")
     )
@@ -285,6 +308,10 @@ class Gan(Family):
             differs = (wish - rows_before(wish)).abs().amax(dim=1, keepdim=True) > 0
             unfit = self._mean([F.softplus(score) * differs for score in scores(real_views, wrong)])
             total = total + self.config.mismatch * unfit
+        if wishes[0] is not None and self.critic.placed and self.config.words:
+            found = own_found(real_views[0][1], wishes[0]).mean()
+            numbers["captions mistaken"] = found
+            total = total + self.config.words * found
         if self.config.penalty != "none":
             slopes = [self._slope(images, wishes, batch.generator) for images in (batch.images, fakes)]
             slope = slopes[0] + slopes[1]
@@ -311,19 +338,26 @@ class Gan(Family):
     def _generator_loss(self, batch: Batch) -> Loss:
         with torch.no_grad():
             wishes = self.critic.wishes(self._wish(batch))
-        made = scores(self._views(self._fakes(batch), batch, made=True), wishes)
+        views = self._views(self._fakes(batch), batch, made=True)
+        made = scores(views, wishes)
         if self.config.loss == "relativistic":
             with torch.no_grad():
                 real = scores(self._views(batch.images, batch, made=False), wishes)
             made = [m - r for m, r in zip(made, real, strict=True)]
-        return Loss(self._mean([F.softplus(-score) for score in made]))
+        total, numbers = self._mean([F.softplus(-score) for score in made]), {}
+        if wishes[0] is not None and self.critic.placed and self.config.words:
+            numbers["captions missed"] = own_found(views[0][1], wishes[0]).mean()
+            total = total + self.config.words * numbers["captions missed"]
+        return Loss(total, numbers)
 
     def observe(self, statistics: Mapping[str, float]) -> None:
         """Hide more from a critic that is too sure of real images: it begins to know them by heart."""
         if "sure" not in statistics or self.config.augment == "never":
             return
         always = self.config.augment == "always" or 0 < self.known < FEW
-        pace = min(PACES[1], max(PACES[0], PACE * self.known))
+        # Words name the colours and places that are changed, so that changes begin no sooner than they must.
+        pace = max(PACES[0], PACE * self.known)
+        pace = pace if self.critic.placed else min(PACES[1], pace)
         self.augmentation.adapt(
             statistics["sure"], self.config.batch, target=SURE, least=MOST if always else 0.0, most=MOST, pace=pace
         )
