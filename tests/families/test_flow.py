@@ -118,3 +118,23 @@ def test_the_loss_is_the_error_of_the_velocity_where_it_counts():
     seam = images.clone()
     seam[..., 0], seam[..., -1] = -1, 1
     assert loss(seam) == loss(images)
+
+
+@pytest.mark.parametrize(("kind", "tile", "moved"), [("text", "", True), ("text", "x", False), ("label", "", False)])
+def test_words_can_say_where(kind, tile, moved):
+    """What is said of the top left of the coarsest grid changes the top left of the image most."""
+    classes = ("a", "b") if kind == "label" else ()
+    asked = ConditionSpec(name="it", kind=kind, classes=classes, length=4 if kind == "text" else 0)
+    spec = dataclasses.replace(GREY, height=32, width=32, tile=tile, conditions=(asked,))
+    torch.manual_seed(0)
+    family = Flow(Settings(width=8, depth=1, levels=2), spec)
+    assert (family.denoiser.places is not None) == moved
+    if not moved:
+        return
+    nn.init.normal_(family.denoiser.leave.weight, std=0.1)
+    given = torch.zeros(1, 1, 32, 32), torch.full((1,), 0.5), {"it": torch.tensor([[97, 98, 99, 100]])}
+    with torch.no_grad():
+        before = family.denoiser(*given)
+        family.denoiser.places.bias.unflatten(0, family.denoiser.coarse)[:, 0, 0] = 5.0
+        change = (family.denoiser(*given) - before)[0, 0].abs()
+    assert change[:8, :8].mean() > 3 * change[-8:, -8:].mean()

@@ -86,6 +86,13 @@ class Denoiser(nn.Module):
         self.before = nn.ModuleList(Block(fine, embedding, spec.tile) for fine, _ in pairs)
         self.after = nn.ModuleList(Block(fine, embedding, spec.tile) for fine, _ in pairs)
         self.middle = nn.ModuleList(Block(channels[-1], embedding, spec.tile) for _ in range(config.depth))
+        # Words speak of places ("on the left"); what steers blocks is the same everywhere, and knows none.
+        self.coarse = (channels[-1], *(side // config.patch >> len(pairs) for side in (spec.height, spec.width)))
+        read = any(condition.kind == "text" for condition in spec.conditions) and not spec.tile
+        self.places = nn.Linear(embedding, math.prod(self.coarse)) if read else None
+        if self.places is not None:
+            nn.init.zeros_(self.places.weight)
+            nn.init.zeros_(self.places.bias)
 
     def forward(self, mixed: Tensor, time: Tensor, condition: Conditions, wish: Tensor | None = None) -> Tensor:
         """N C H W and N -> N C H W, in float32. `wish` is the vector of what is asked for, where it is known."""
@@ -101,6 +108,8 @@ class Denoiser(nn.Module):
             x = block(x, state)
             kept.append(x)
             x = shrink(x)
+        if self.places is not None:
+            x = x + self.places(state).unflatten(1, self.coarse)
         for block in self.middle:
             x = block(x, state)
         for block, grow in zip(reversed(self.after), reversed(self.grow), strict=True):
