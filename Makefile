@@ -27,7 +27,7 @@ demo: $(STAMP) ## the whole journey on the built-in starter dataset, in a few mi
 	$(BIN)/maquette demo
 
 test: $(STAMP) ## run all tests
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(STAMP) ## style, types and layers
 	$(BIN)/ruff check .

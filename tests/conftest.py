@@ -1,5 +1,7 @@
 """What all tests share: one thread a worker, a workspace of their own, and in CI steady examples from hypothesis."""
 
+import gc
+import itertools
 import os
 
 import hypothesis
@@ -9,6 +11,9 @@ from tests.browsers import BROWSER
 
 for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
     os.environ[name] = "1"  # read by torch and NumPy when they load
+
+# Processes that tests start find what the one before them compiled, also where somebody asked Python to keep nothing.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 # The machine may be busy: an example that takes long is no failure.
 hypothesis.settings.register_profile(
@@ -22,10 +27,29 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("house")
 
 
+def pytest_collection_modifyitems(items):
+    """Files with slow tests come first: then short ones are left for the end, and no worker waits for another."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+def pytest_collection_finish():
+    gc.freeze()  # what was collected stays: nobody need look through thousands of tests for garbage again
+
+
+@pytest.fixture(scope="session")
+def homes(tmp_path_factory):
+    """One folder for the workspaces of all tests: `mktemp` reads all its neighbours first, which costs half a minute
+    where each of them is made by it."""
+    folder = tmp_path_factory.mktemp("homes")
+    return (folder / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def home(tmp_path_factory, monkeypatch):
+def home(homes, monkeypatch):
     """A workspace of the test's own, so that no test touches the user's."""
-    folder = tmp_path_factory.mktemp("home")
+    folder = next(homes)
+    folder.mkdir()
     monkeypatch.setenv("MAQUETTE_HOME", str(folder))
     monkeypatch.delenv("MAQUETTE_DEBUG", raising=False)
     return folder

@@ -20,6 +20,14 @@ def test_a_progress_event_has_the_promised_names():
     }  # fmt: skip
 
 
+def test_what_is_left_takes_as_long_as_what_was_done(monkeypatch):
+    monkeypatch.setattr("time.perf_counter", lambda: 110.0)
+    told = Progress.since(100.0, "refine", 4, 10, parts=7)
+    assert told == Progress(verb="refine", done=4, total=10, unit="images", seconds=10, eta=15, numbers={"parts": 7})
+    assert Progress.since(100.0, "refine", 8, 10, before=4).eta == 5  # four were there already
+    assert Progress.since(100.0, "refine", 4, 10, "films", before=4).eta is None
+
+
 def test_a_result_lays_its_facts_beside_its_name_and_keeps_its_object_to_itself():
     event = Result(verb="sample", facts={"images": [Path("a.png")], "seeds": (0, 1)}, value=object(), summary="done")
     assert json.loads(to_line(event)) == {"event": "result", "verb": "sample", "images": ["a.png"], "seeds": [0, 1]}

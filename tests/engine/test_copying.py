@@ -42,7 +42,7 @@ class Silent(Family):
 @pytest.fixture(scope="module", params=[0.3, 0.0], ids=["held-out", "none held out"])
 def dataset(request, tmp_path_factory):
     *_, made = make_drawn(
-        "shapes", tmp_path_factory.mktemp("data") / "s.mq", width=32, height=32, count=900, held_out=request.param
+        "shapes", tmp_path_factory.mktemp("data") / "s.mq", width=32, height=32, count=720, held_out=request.param
     )
     return Dataset.open(made.value.path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +68,31 @@ def test_images_become_a_small_file_and_come_back(shared, tmp_path):
     checked = do(shared, "verify", file=back.facts["images"])
     assert {found["status"] for found in checked.facts["images"]} == {"intact"}
     assert all("made of other media" in found["words"] for found in checked.facts["images"])
+
+
+@pytest.mark.parametrize("verb", ["encode", "score"])
+def test_files_go_through_a_model_in_full_passes_and_those_that_cannot_be_read_are_named(
+    shared, tmp_path, monkeypatch, verb
+):
+    shutil.copytree(shared.home / "pictures", tmp_path / "in")
+    broken = tmp_path / "in" / "shape 2 and a half.png"
+    broken.write_bytes(b"\x89PNG\r\n\x1a\n nothing")
+    found = []
+    for passes in (16, 4):  # all six at once; four, and then two where the broken one lies between
+        monkeypatch.setattr("maquette.operations._reading.TOGETHER", passes)
+        wish = {"run": "codec", "source": [str(tmp_path / "in")], "to": str(tmp_path / f"{passes}.out")}
+        *events, result = table.run(verb, shared, wish)
+        told = [event for event in events if event.name == "progress"]
+        assert [(event.done, event.total) for event in told] == [(done, 7) for done in range(1, 8)]
+        assert [event.text.partition(": ")[0] for event in events if event.name == "warning"] == [str(broken)]
+        assert [left["path"] for left in result.facts["set_aside"]] == [str(broken)]
+        assert len(result.facts["images"]) == 6
+        found.append((result.facts["images"], (tmp_path / f"{passes}.out").read_bytes()))
+    assert found[0] == found[1]
+    only = {**wish, "source": [str(broken)], "to": str(tmp_path / "none")}
+    with pytest.raises(DataError, match="shape 2 and a half"):
+        list(table.run(verb, shared, only))
+    assert not (tmp_path / "none").exists()
 
 
 def test_a_damaged_file_another_model_and_a_model_without_tokens_are_each_a_sentence(shared, tmp_path):

@@ -72,23 +72,23 @@ def checked(result, image, op):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("channels", [1, 3, 4])
 @pytest.mark.parametrize("name", OPS)
-def test_an_op_takes_every_mode_and_depth_and_is_deterministic(name, channels, dtype):
-    op, image = OPS[name], picture(39, 46, channels, dtype)
-    before = image.copy()
-    image.setflags(write=False)
-    first = checked(run(name, image, Context(seed=5)), image, op)
-    assert np.array_equal(image, before)
-    assert np.array_equal(first, run(name, image, Context(seed=5)))
+def test_an_op_takes_every_mode_and_depth_and_is_deterministic(name, dtype):
+    for channels in (1, 3, 4):
+        op, image = OPS[name], picture(39, 46, channels, dtype)
+        before = image.copy()
+        image.setflags(write=False)
+        first = checked(run(name, image, Context(seed=5)), image, op)
+        assert np.array_equal(image, before)
+        assert np.array_equal(first, run(name, image, Context(seed=5)))
 
 
-@pytest.mark.parametrize("channels", [1, 3, 4])
-@pytest.mark.parametrize("size", [(1, 1), (1, 7), (5, 1), (3, 2)])
 @pytest.mark.parametrize("name", OPS)
-def test_an_op_takes_the_smallest_images(name, size, channels):
-    op, image = OPS[name], picture(*size, channels)
-    checked(run(name, image), image, op)
+def test_an_op_takes_the_smallest_images(name):
+    for size in ((1, 1), (1, 7), (5, 1), (3, 2)):
+        for channels in (1, 3, 4):
+            image = picture(*size, channels)
+            checked(run(name, image), image, OPS[name])
 
 
 @pytest.mark.parametrize("name", OPS)

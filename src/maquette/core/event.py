@@ -6,9 +6,10 @@ import dataclasses
 import json
 import math
 import os
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Self
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +36,18 @@ class Progress(Event):
     seconds: float
     eta: float | None = None
     numbers: Mapping[str, float] = field(default_factory=dict)
+
+    @classmethod
+    def since(
+        cls, began: float, verb: str, done: int, total: int, unit: str = "images", *, before: int = 0, **numbers: float
+    ) -> Self:
+        """Of work that began at `began` (by `time.perf_counter`) and goes on as fast as it went so far.
+
+        `before`: how many of `done` cost no time, because they were there already.
+        """
+        spent, own = time.perf_counter() - began, done - before
+        eta = round(spent / own * (total - done), 1) if own > 0 else None
+        return cls(verb=verb, done=done, total=total, unit=unit, seconds=round(spent, 2), eta=eta, numbers=numbers)
 
 
 @dataclass(frozen=True, kw_only=True)

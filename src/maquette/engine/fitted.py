@@ -21,9 +21,12 @@ from maquette.refining.recipe import Recipe
 
 @dataclass(frozen=True)
 class Fitted:
-    """One file: its name without ending, as an image of the model's form; or the reason why it is none."""
+    """One file as an image of the model's form; or the reason why it is none."""
 
     name: str
+    """Its place within what was named, without ending."""
+    source: str
+    """Where it is, for people."""
     content: bytes | Path
     image: NDArray[Any] | None
     reason: str = ""
@@ -45,7 +48,9 @@ class Files:
             for work in self._plan.work():
                 (outcome,) = decoder.decode([Task(content=work.content, form=self._form)])
                 name = work.to.with_suffix("").as_posix()
-                yield Fitted(name, work.content, outcome.image, "" if outcome.image is not None else outcome.reason)
+                yield Fitted(
+                    name, work.name, work.content, outcome.image, "" if outcome.image is not None else outcome.reason
+                )
 
 
 def fitted(file: Path, spec: DataSpec) -> NDArray[Any]:

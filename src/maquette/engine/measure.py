@@ -50,11 +50,7 @@ def measure(
             except MaquetteError as error:
                 found.aside.append((work.name, str(error).rstrip(".")))
                 yield Warning(text=f"{work.name}: {found.aside[-1][1]}")
-            spent = time.perf_counter() - began
-            yield Progress(
-                verb="measure", done=done, total=total, unit="images", seconds=round(spent, 2),
-                eta=round(spent / done * (total - done), 1), numbers={"parts": len(found.rows)},
-            )  # fmt: skip
+            yield Progress.since(began, "measure", done, total, parts=len(found.rows))
     if not found.images:
         raise DataError(found.aside[0][1], where=found.aside[0][0])
     yield found

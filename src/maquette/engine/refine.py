@@ -70,11 +70,7 @@ def refine(words: Sequence[str], batch: Batch, elsewhere: Elsewhere | None = Non
                 failed.add(finished.work.to)
                 _check(aside, new, total, finished.error)
                 yield Warning(text=f"{finished.work.name}: {aside[-1][1]}")
-            spent = time.perf_counter() - began
-            yield Progress(
-                verb="refine", done=done, total=total, unit="images", seconds=round(spent, 2),
-                eta=round(spent / done * (total - done), 1),
-            )  # fmt: skip
+            yield Progress.since(began, "refine", done, total)
     finally:
         pool.close()
     paths = [path for path in (batch.to / inner for inner in made.outputs.values()) if path not in failed]

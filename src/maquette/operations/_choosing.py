@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from maquette.core.errors import DataError, UsageError
-from maquette.core.event import Event, Note
+from maquette.core.event import Event, Note, Progress
 from maquette.engine.best import Likeness, chosen, critic_of
 from maquette.engine.encoder import dataset_of
 from maquette.engine.judging import Drawn, draw_many
 from maquette.families.family import Family, Samples
 from maquette.judge.evidence import Looking
-from maquette.operations._judged_images import tell
 from maquette.store.run import Run
 
 if TYPE_CHECKING:
@@ -74,7 +73,7 @@ def choose(
     for step in critic_of(run, model, table, dataset):
         if isinstance(step, Looking):
             began, what = (began, what) if step.what == what else (time.perf_counter(), step.what)
-            yield tell(step.what, step.done, step.total, began, verb="sample")
+            yield Progress.since(began, "sample", step.done, step.total, step.what)
         else:
             critic = step
     assert critic is not None
@@ -83,7 +82,7 @@ def choose(
         if isinstance(drawn, Drawn):
             pictures = drawn.pictures
         else:
-            yield tell("images to choose from", drawn, of, began, verb="sample")
+            yield Progress.since(began, "sample", drawn, of, "images to choose from")
     assert pictures is not None
     odds = np.concatenate([critic.judge(pictures[at : at + BLOCK], spec.mode) for at in range(0, of, BLOCK)])
     rows = likeness(pictures)

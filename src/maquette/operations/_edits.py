@@ -138,11 +138,7 @@ class Bench:
 
     def progress(self, verb: str, done: int, total: int, unit: str = "images") -> Progress:
         """How far it is."""
-        spent = time.perf_counter() - self.began
-        return Progress(
-            verb=verb, done=done, total=total, unit=unit, seconds=round(spent, 2),
-            eta=round(spent / max(1, done) * (total - done), 1),
-        )  # fmt: skip
+        return Progress.since(self.began, verb, done, total, unit)
 
     def finish(self, workspace: Workspace) -> Iterator[Event]:
         """Remember what was written."""
@@ -217,8 +213,8 @@ def points_of(request: Any, on: Bench, verb: str, *, alike: bool = False) -> Gen
         waiting: list[Point] = []
         for fitted in files:
             if fitted.image is None:
-                refused.append(f"{fitted.name}: {fitted.reason}")
-                yield Warning(text=f"left out: {fitted.name} ({fitted.reason})")
+                refused.append(f"{fitted.source}: {fitted.reason}")
+                yield Warning(text=f"left out: {fitted.source} ({fitted.reason})")
                 continue
             content = fitted.content if isinstance(fitted.content, bytes) else Path(fitted.content).read_bytes()
             waiting.append(

@@ -134,11 +134,7 @@ def make(request: Sample, filming: Filming, inputs: Inputs, seeds: range, worksp
             if len(first) < ROWS and (len(first) + 1) * length * pictures[0].size <= SHEET:
                 first.append(pictures)
                 shown.append({name: values[row] for name, values in rows.items()})
-        spent = time.perf_counter() - began
-        yield Progress(
-            verb="sample", done=len(paths), total=total, unit="films", seconds=round(spent, 2),
-            eta=round(spent / len(paths) * (total - len(paths)), 1),
-        )  # fmt: skip
+        yield Progress.since(began, "sample", len(paths), total, "films")
     if not paths:
         raise DataError(f"none of the {len(inputs.files):,} images can be used (for example {inputs.refused[0]})")
     told = {"run": str(filming.run.path), "model": digest, "dials": to_json(options), "given": inputs.asked}

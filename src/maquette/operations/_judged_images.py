@@ -113,7 +113,7 @@ def draw(
                 step.pictures, conditions, names, f"Evaluation of {run.path.name}", run, _restored(model, dataset)
             )
         else:
-            yield tell("images drawn", step, request.count, began)
+            yield Progress.since(began, "evaluate", step, request.count, "images drawn")
 
 
 def _restored(model: Family, dataset: Dataset) -> tuple[NDArray[Any], NDArray[Any]] | None:
@@ -182,7 +182,7 @@ def _decoded(
                 images[len(names)] = outcome.image
                 names.append(path.name)
             if len(names) % 256 == 0:
-                yield tell("images read", len(names) + len(refused), len(files), began)
+                yield Progress.since(began, "evaluate", len(names) + len(refused), len(files), "images read")
     if refused:
         yield Warning(text=f"{len(refused):,} of {len(files):,} files are no images, the first is {refused[0]}")
     yield images[: len(names)], names
@@ -234,10 +234,3 @@ def _asked(folder: Path, names: list[str], dataset: Dataset) -> dict[str, NDArra
             except (TypeError, ValueError, DataError, UsageError):
                 continue
     return conditions
-
-
-def tell(what: str, done: int, total: int, began: float, *, verb: str = "evaluate") -> Progress:
-    """How far the work is."""
-    spent = time.perf_counter() - began
-    eta = round(spent / done * (total - done), 1) if done else None
-    return Progress(verb=verb, done=done, total=total, unit=what, seconds=round(spent, 2), eta=eta)

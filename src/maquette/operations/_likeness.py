@@ -7,14 +7,13 @@ import time
 from collections.abc import Iterator
 
 from maquette.core.errors import UsageError
-from maquette.core.event import Event, Note
+from maquette.core.event import Event, Note, Progress
 from maquette.data.dataset import Dataset
 from maquette.engine.described import Described
 from maquette.engine.load import load
 from maquette.engine.start import Wish, start
 from maquette.engine.train import train
 from maquette.features.extractor import Extractor
-from maquette.operations._judged_images import tell
 from maquette.store.run import Run
 from maquette.store.workspace import Workspace
 
@@ -42,7 +41,7 @@ def likeness(name: str, workspace: Workspace, dataset: Dataset) -> Iterator[Even
                     yield Note(text="a small network learns what these images are like, once for each dataset")
                 if time.perf_counter() - told >= 1 or step.progress >= 1:
                     told = time.perf_counter()
-                    yield tell("images learned from", step.images, step.total, began)
+                    yield Progress.since(began, "evaluate", step.images, step.total, "images learned from")
     model = load(run)
     own, other = model.spec, dataset.spec
     if (own.width, own.height, own.mode) != (other.width, other.height, other.mode):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import UsageError
-from maquette.core.event import Event, Made, Result, Table, Warning
+from maquette.core.event import Event, Made, Progress, Result, Table, Warning
 from maquette.core.settings import argument, parse_count, setting
-from maquette.operations._judged_images import MadeImages, cache_of, dataset_of, draw, read, run_of, tell
+from maquette.operations._judged_images import MadeImages, cache_of, dataset_of, draw, read, run_of
 from maquette.operations.evaluate import Evaluate, bounds, maker
 from maquette.operations.operation import operation
 
@@ -119,7 +119,7 @@ def _look(request: Compare, requests: Any, runs: Any, dataset: Dataset, workspac
     began, reference, limits = time.perf_counter(), None, bounds(request.features, request.count)
     for found in refer(dataset, make, cache, **{**limits, "anchors": 0}):
         if isinstance(found, Looking):
-            yield tell(found.what, found.done, found.total, began, verb="compare")
+            yield Progress.since(began, "compare", found.done, found.total, found.what)
         else:
             reference = found
     assert reference is not None
@@ -129,7 +129,7 @@ def _look(request: Compare, requests: Any, runs: Any, dataset: Dataset, workspac
         pixels = {"pixels": digest_of(made.pictures)}
         for seen in look(reference.extractor, made.pictures, f"images of {name}", cache, pixels):
             if isinstance(seen, Looking):
-                yield tell(seen.what, seen.done, seen.total, began, verb="compare")
+                yield Progress.since(began, "compare", seen.done, seen.total, seen.what)
             else:
                 yield name, part(reference.space, seen, None), made.pictures
 

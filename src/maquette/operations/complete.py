@@ -112,10 +112,7 @@ def complete(request: Complete, workspace: Workspace) -> Iterator[Event]:
         canvas: Any = None
         for news in extended(model, image, more, seeds, rows, options, reach=request.reach):
             if isinstance(news, tuple):
-                yield Progress(
-                    verb="complete", done=news[0], total=news[1], unit="windows",
-                    seconds=round(time.perf_counter() - began, 2),
-                )  # fmt: skip
+                yield Progress.since(began, "complete", *news, "windows")
             else:
                 canvas = news
         made_all = iter(canvas)
@@ -125,11 +122,7 @@ def complete(request: Complete, workspace: Workspace) -> Iterator[Event]:
         paths.append(to / f"seed-{seed:08d}{FORMATS[request.format][1]}")
         edits.write(paths[-1], made, digest, source, {**to_json(options), "seed": seed})
         pictures.append(made)
-        spent = time.perf_counter() - began
-        yield Progress(
-            verb="complete", done=len(paths), total=len(seeds), unit="images", seconds=round(spent, 2),
-            eta=round(spent / len(paths) * (len(seeds) - len(paths)), 1),
-        )  # fmt: skip
+        yield Progress.since(began, "complete", len(paths), len(seeds))
     # Without its seed: that alone does not make such an image again.
     workspace.index.add_images(paths, [{"run": str(run.path)}] * len(paths))
     world = world_of(run, dataset_of(run))

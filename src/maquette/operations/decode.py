@@ -64,11 +64,7 @@ def decode(request: Decode, workspace: Workspace) -> Iterator[Event]:
     began = time.perf_counter()
     for done, (place, image) in enumerate(zip(places, from_tokens(model, content.tokens), strict=True), 1):
         edits.write(place, image, source)
-        spent = time.perf_counter() - began
-        yield Progress(
-            verb="decode", done=done, total=len(places), unit="images", seconds=round(spent, 2),
-            eta=round(spent / done * (len(places) - done), 1),
-        )  # fmt: skip
+        yield Progress.since(began, "decode", done, len(places))
     workspace.index.add_images(places, [{"run": str(run.path)}] * len(places))
     facts = {"images": [str(place) for place in places], "to": str(to)}
     yield Result(verb="decode", facts=facts, value=Pictures(places), summary=f"{len(places):,} images in {to}.")

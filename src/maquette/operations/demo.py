@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from maquette.data.dataset import Dataset
     from maquette.store.workspace import Workspace
 
+CROPS = 4_800
+"""Images of the starter dataset."""
 EACH = 8
 """Images of every material on the sheet."""
 RECIPE = "upscale times=2, sharpen amount=0.4"
@@ -44,7 +46,7 @@ def demo(request: Demo, workspace: Workspace) -> Iterator[Event]:
     to = Path(request.to)
     dataset, model, images, finished = to / "starter.mq", to / "model", to / "images", to / "finished"
     yield Note(text="1 of 8: cutting photographs that ship with scikit-image into a small labelled dataset")
-    made = yield from _do("ingest", workspace, source=["starter"], to=str(dataset), size="32")
+    made = yield from _do("ingest", workspace, source=["starter"], to=str(dataset), size="32", count=CROPS)
     data: Dataset = made.value
     yield Note(text="2 of 8: looking for what would hurt a model")
     audit = yield from _do("audit", workspace, dataset=str(dataset), report=str(to / "audit.html"))

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import DataError
-from maquette.core.event import Event, Made, Progress, Result, Warning
+from maquette.core.event import Event, Made, Result
 from maquette.core.settings import argument, required
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from maquette.store.workspace import Workspace
 
 
@@ -32,45 +33,32 @@ def encode(request: Encode, workspace: Workspace) -> Iterator[Event]:
 
     What comes back is alike, not the same. Images of another size are scaled, and cropped in the middle.
     """
+    import numpy as np
+
     from maquette.core.files import write_new
-    from maquette.engine.fitted import Files
-    from maquette.engine.likely import TOGETHER, to_tokens, tokenizer
+    from maquette.engine.likely import to_tokens, tokenizer
     from maquette.engine.load import load
+    from maquette.operations._reading import Reading
     from maquette.store.run import Run
     from maquette.store.tokens import MOST, TokenFile, pack
 
     run = Run.open(workspace.run_path(request.run))
     model = load(run)
     counts = tokenizer(model)
-    files = Files(request.source, model.spec)
+    files = Reading(request.source, model.spec)
     each = counts.grid[0] * counts.grid[1]
     if len(files) * each > MOST:
         raise DataError(f"one file holds at most {MOST // each:,} images of this form", do="encode them in parts")
-    import numpy as np
+    parts: list[NDArray[np.int32]] = []
+    raw = 0
 
-    names: list[str] = []
-    parts = []
-    aside = [*files.troubles]
-    waiting = []
-    began, raw = time.perf_counter(), 0
-    for done, file in enumerate(files, 1):
-        if file.image is None:
-            aside.append((file.name, file.reason))
-            yield Warning(text=f"{file.name}: {file.reason}")
-        else:
-            names.append(file.name)
-            waiting.append(file.image)
-            raw += file.image.nbytes
-        if len(waiting) == TOGETHER or (done == len(files) and waiting):
-            parts.append(to_tokens(model, waiting))
-            waiting = []
-        spent = time.perf_counter() - began
-        yield Progress(
-            verb="encode", done=done, total=len(files), unit="images", seconds=round(spent, 2),
-            eta=round(spent / done * (len(files) - done), 1),
-        )  # fmt: skip
-    if not names:
-        raise DataError(aside[0][1], where=aside[0][0])
+    def take(images: Sequence[NDArray[Any]]) -> None:
+        nonlocal raw
+        parts.append(to_tokens(model, images))
+        raw += sum(image.nbytes for image in images)
+
+    yield from files.through(take, "encode")
+    names = files.names
     content = pack(TokenFile(str(run.facts["model"]), counts.levels, tuple(names), np.concatenate(parts)))
     to = Path(request.to).expanduser()
     write_new(to, content)
@@ -78,9 +66,9 @@ def encode(request: Encode, workspace: Workspace) -> Iterator[Event]:
     facts = {
         "file": str(to), "images": names, "bytes": len(content), "bytes_per_image": round(len(content) / len(names), 1),
         "pixels_bytes": raw, "model": run.facts["model"],
-        "set_aside": [{"path": path, "reason": reason} for path, reason in aside],
+        "set_aside": files.set_aside,
     }  # fmt: skip
-    left = f"; set aside: {len(aside):,}" if aside else ""
+    left = f"; set aside: {len(files.set_aside):,}" if files.set_aside else ""
     yield Result(
         verb="encode", facts=facts,
         summary=f"{len(names):,} images in {len(content):,} bytes, {raw / len(content):,.0f} times smaller than their "

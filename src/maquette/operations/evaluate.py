@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import UsageError, nearest
-from maquette.core.event import Event, Made, Note, Result, Table, Warning
+from maquette.core.event import Event, Made, Note, Progress, Result, Table, Warning
 from maquette.core.settings import argument, dials, parse_count, setting
 from maquette.core.workers import FORM, Workers
-from maquette.operations._judged_images import FEWEST, MadeImages, cache_of, dataset_of, draw, read, run_of, tell
+from maquette.operations._judged_images import FEWEST, MadeImages, cache_of, dataset_of, draw, read, run_of
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -151,7 +151,7 @@ def judged(
     for step in refer(dataset, make, cache, through, **limits):
         if isinstance(step, Looking):
             began, what = (began, what) if step.what == what else (time.perf_counter(), step.what)
-            yield tell(step.what, step.done, step.total, began)
+            yield Progress.since(began, "evaluate", step.done, step.total, step.what)
         else:
             reference = step
     assert reference is not None
@@ -160,7 +160,7 @@ def judged(
     pixels = {"pixels": digest_of(made.pictures)}  # the same images are looked at once, wherever they came from
     for seen in look(reference.extractor, made.pictures, "made images", cache, pixels, through):
         if isinstance(seen, Looking):
-            yield tell(seen.what, seen.done, seen.total, began)
+            yield Progress.since(began, "evaluate", seen.done, seen.total, seen.what)
         else:
             mine = part(reference.space, seen, made.pictures, made.conditions, cache, pixels)
     assert mine is not None

@@ -129,17 +129,13 @@ class _Marker:
 
 def _marked(marker: _Marker, total: int, work: Callable[[], Dataset]) -> Iterator[Event]:
     """Do the work beside, and say how far it is."""
-    began = time.monotonic()
+    began = time.perf_counter()
     with ThreadPoolExecutor(1) as pool:
         future = pool.submit(work)
         try:
             while not future.done():
                 wait([future], timeout=TELL_EVERY)
-                spent = time.monotonic() - began
-                left = spent / marker.done * (total - marker.done) if marker.done else None
-                yield Progress(
-                    verb="mark", done=marker.done, total=total, unit="images", seconds=round(spent, 2), eta=left,
-                )  # fmt: skip
+                yield Progress.since(began, "mark", marker.done, total)
             future.result()
         finally:
             marker.stopped = True
@@ -155,16 +151,12 @@ def _looking(request: Mark, secret: bytes) -> Iterator[Event]:
     if count < len(images):
         yield Note(text=f"{len(images) - count:,} images of other sizes are left out: a mark adds up in one size alone")
     together, alone = detect_many(alike, secret, _BYTES), 0
-    began = told = time.monotonic()
+    began = told = time.perf_counter()
     for done, image in enumerate(alike, 1):
         alone += detect(image, secret, _BYTES).present
-        now = time.monotonic()
-        if now - told >= TELL_EVERY or done == count:
-            told, spent = now, now - began
-            yield Progress(
-                verb="mark", done=done, total=count, unit="images", seconds=round(spent, 2),
-                eta=round(spent / done * (count - done), 1),
-            )  # fmt: skip
+        if (now := time.perf_counter()) - told >= TELL_EVERY or done == count:
+            told = now
+            yield Progress.since(began, "mark", done, count)
     said = together.payload.hex() if together.payload else None
     facts: Mapping[str, Any] = {
         "images": count,

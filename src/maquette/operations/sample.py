@@ -210,11 +210,8 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
                 tiles = beside([piece.image], shown, form.conditions)
                 if len(first) + len(tiles) <= 64 and (len(first) + len(tiles)) * piece.image.size <= SHEET:
                     first, last = first + tiles, piece.seed
-            spent, looked = time.perf_counter() - began, output.count + len(gate.left_out if gate else [])
-            yield Progress(
-                verb="sample", done=looked, total=total, unit="images", seconds=round(spent, 2),
-                eta=round(spent / max(1, looked - kept) * (total - looked), 1),
-            )  # fmt: skip
+            looked = output.count + len(gate.left_out if gate else [])
+            yield Progress.since(began, "sample", looked, total, before=kept)
         if gate:
             facts["release"] = gate.facts()
         if output.count:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import DataError, MaquetteError
-from maquette.core.event import Event, Made, Note, Progress, Result, Table, Warning
+from maquette.core.event import Event, Made, Note, Result, Table
 from maquette.core.settings import argument, setting
 from maquette.operations.operation import operation
 
@@ -49,39 +48,20 @@ def score(request: Score, workspace: Workspace) -> Iterator[Event]:
     import numpy as np
 
     from maquette.core.files import write_new
-    from maquette.engine.fitted import Files
-    from maquette.engine.likely import TOGETHER, scores
+    from maquette.engine.likely import scores
     from maquette.engine.load import load
+    from maquette.operations._reading import Reading
     from maquette.store.run import Run
 
     run = Run.open(workspace.run_path(request.run))
     model = load(run)
-    files = Files(request.source, model.spec)
+    files = Reading(request.source, model.spec)
     beside, about = _beside(request, run, model.spec, workspace)
     yield Note(text=about)
     usual = None if beside is None else np.sort(scores(model, beside))
-    names: list[str] = []
     found: list[float] = []
-    waiting: list[NDArray[Any]] = []
-    aside = [*files.troubles]
-    began = time.perf_counter()
-    for done, file in enumerate(files, 1):
-        if file.image is None:
-            aside.append((file.name, file.reason))
-            yield Warning(text=f"{file.name}: {file.reason}")
-        else:
-            names.append(file.name)
-            waiting.append(file.image)
-        if len(waiting) == TOGETHER or (done == len(files) and waiting):
-            found += scores(model, waiting).tolist()
-            waiting = []
-        spent = time.perf_counter() - began
-        yield Progress(
-            verb="score", done=done, total=len(files), unit="images", seconds=round(spent, 2),
-            eta=round(spent / done * (len(files) - done), 1),
-        )  # fmt: skip
-    if not names:
-        raise DataError(aside[0][1], where=aside[0][0])
+    yield from files.through(lambda images: found.extend(scores(model, images).tolist()), "score")
+    names = files.names
     odd = [None] * len(found) if usual is None else (1 - np.searchsorted(usual, found) / len(usual)).tolist()
     rows = sorted(zip(names, found, odd, strict=True), key=lambda row: row[1])
     words = [(name, f"{value:.2f}", "" if share is None else f"{share:.1%}") for name, value, share in rows]
@@ -95,7 +75,7 @@ def score(request: Score, workspace: Workspace) -> Iterator[Event]:
     facts = {
         "images": [{"path": name, "score": value, "odd": share} for name, value, share in rows],
         "beside": 0 if usual is None else len(usual), "file": request.to or None,
-        "set_aside": [{"path": path, "reason": reason} for path, reason in aside],
+        "set_aside": files.set_aside,
     }  # fmt: skip
     strange = sum(share is not None and share >= 0.99 for share in odd)
     told = "" if usual is None else f"; {strange:,} of them are odder than 99 % of {len(usual):,} usual images"

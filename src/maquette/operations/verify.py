@@ -51,16 +51,12 @@ def verify(request: Verify, workspace: Workspace) -> Iterator[Event]:
     anchors = Keys(workspace.home).anchors()
     workers = request.workers or min(total // 32 + 1, os.cpu_count() or 1, 8)
     reports: list[dict[str, Any]] = []
-    began = told = time.monotonic()
+    began = told = time.perf_counter()
     for report in examine(_opened(paths), anchors, workers=workers):
         reports.append(report)
-        now = time.monotonic()
-        if now - told >= TELL_EVERY or len(reports) == total:
-            told, spent = now, now - began
-            yield Progress(
-                verb="verify", done=len(reports), total=total, unit="files", seconds=round(spent, 2),
-                eta=round(spent / len(reports) * (total - len(reports)), 1),
-            )  # fmt: skip
+        if (now := time.perf_counter()) - told >= TELL_EVERY or len(reports) == total:
+            told = now
+            yield Progress.since(began, "verify", len(reports), total, "files")
     _recognise(reports, workspace)
     yield _table(reports)
     counts = Counter(str(report["status"]) for report in reports)

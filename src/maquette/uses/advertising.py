@@ -118,11 +118,7 @@ def advertising(request: Advertising, work: Work) -> Generator[Event, None, Outc
     began = time.perf_counter()
     for number, each in enumerate(wanted, 1):
         campaign.add(*each)
-        spent = time.perf_counter() - began
-        yield Progress(
-            verb="use", done=number, total=total, unit="banners", seconds=round(spent, 2),
-            eta=round(spent / number * (total - number), 1),
-        )  # fmt: skip
+        yield Progress.since(began, "use", number, total, "banners")
     if not campaign.rows:
         raise DataError(f"no banner can be made ({campaign.refused[0]})", do="give a shorter --headline")
     manifest = campaign.write_manifest()

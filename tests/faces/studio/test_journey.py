@@ -90,6 +90,9 @@ def test_from_images_to_a_verified_refined_picture(visit, studio, photos):
     expect(page.locator(".toast")).to_contain_text("Kept in the gallery")
     press(page, "Wall")
     expect(cells).to_have_count(10)
+    page.get_by_text("Take the model elsewhere").click()  # as a file
+    press(page, "As a page")
+    expect(page.get_by_role("link", name=re.compile("^Save .* MB$"))).to_be_visible(timeout=120_000)
     cells.nth(1).focus()
     page.keyboard.press("ArrowRight")
     page.keyboard.press("Enter")
@@ -209,7 +212,7 @@ def test_a_training_outlives_its_page_its_tab_and_its_server(visit, studio):
     assert next(run for run in studio.ask("/api/runs") if run["name"] == "long")["state"] == "paused"
     assert "2,000,000 images" in studio.ask("/api/runs/long")["promise"]
 
-    # what it learned until then completes a picture where one paints, and leaves as a file
+    # what it learned until then completes a picture where one paints
     first.goto(f"{studio.url}/#/make?run=long&view=complete&open=item:shapes/3")
     box = first.locator(".painted").bounding_box()
     first.mouse.move(box["x"] + box["width"] * 0.2, box["y"] + box["height"] * 0.8)
@@ -222,6 +225,3 @@ def test_a_training_outlives_its_page_its_tab_and_its_server(visit, studio):
     paths = ("/api/datasets/shapes/items/3.png", f"/api/images/{first.url.split('open=')[1]}.png")
     given, found = (np.asarray(Pillow.open(io.BytesIO(studio.fetch(path)))) for path in paths)
     assert np.array_equal(given[:16], found[:16]) and not np.array_equal(given[22:], found[22:])
-    first.get_by_text("Take the model elsewhere").click()
-    press(first, "As a page")
-    expect(first.get_by_role("link", name=re.compile("^Save .* MB$"))).to_be_visible(timeout=120_000)
