@@ -100,16 +100,17 @@ def here(
         parts = [wishes(form.conditions, table, given.values, part, size, optional) for given, part in stretch]
         rows = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
         owners = [given for given, part in stretch for _ in part]
-        asked = _asked(form.conditions, rows, owners)
         at = 0
         for batch in vouched(model, maker.digest, [s for _, part in stretch for s in part], rows, options):
             own = slice(at, at + len(batch))
+            mine = {name: values[own] for name, values in rows.items()}
+            asked = _asked(form.conditions, mine, owners[own])  # of this pass alone: a stretch may be long
             may = gate([made.picture for made in batch], [made.seed for made in batch]) if gate else [True] * len(batch)
             pieces = [
                 maker.piece(made, wish, given.source, f"{given.name}seed-{made.seed:08d}") if passes else None
-                for made, wish, given, passes in zip(batch, asked[own], owners[own], may, strict=True)
+                for made, wish, given, passes in zip(batch, asked, owners[own], may, strict=True)
             ]
-            yield Pass(owners[own], asked[own], {name: values[own] for name, values in rows.items()}, pieces)
+            yield Pass(owners[own], asked, mine, pieces)
             at += len(batch)
 
 
