@@ -88,7 +88,7 @@ def test_one_bad_file_among_good_ones(tmp_path: Path) -> None:
     assert len(data) == 5 and set(reasons) == {"cut.png", "notes.png", "empty.jpg", "small.png"}
     assert "damaged" in reasons["cut.png"] and "not an image" in reasons["notes.png"]
     assert "empty" in reasons["empty.jpg"] and reasons["small.png"] == "12x30 is smaller than 16x16"
-    assert "4 of 9 files were set aside" in said(events)
+    assert "4 of 9 files were set aside" in said(events) and "1 such as notes.png: it is not an image" in said(events)
     again, _ = run(tmp_path / "in", tmp_path / "large.mq", small="enlarge")
     assert len(again) == 6
 

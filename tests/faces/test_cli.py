@@ -11,7 +11,9 @@ import time
 import pytest
 
 import maquette
+from maquette.faces import help
 from maquette.faces.cli import main
+from maquette.operations import operation as table
 
 
 def run(capsys, *words):
@@ -55,6 +57,14 @@ def test_help_of_a_verb_says_what_every_option_takes(fakes, capsys, words):
     assert "--[no-]frame put a frame around it (default yes)" in text
     assert "--json" in text
     assert "gan" in text  # a verb that takes a family lists the families
+
+
+def test_help_fits_a_narrow_terminal(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    verbs = [verb for group in table.grouped().values() for verb in group]
+    texts = [help.overview(), *(help.of_verb(table.get(verb)) for verb in verbs)]
+    assert len(texts) > 20
+    assert [line for text in texts for line in text.splitlines() if len(line) > 80] == []
 
 
 def test_help_shows_the_settings_of_the_family_that_is_named(fakes, capsys):

@@ -54,11 +54,11 @@ def test_any_progress_can_be_said(steps, total):
 
 
 def test_lines_come_seldom_and_at_the_end(monkeypatch):
-    clock = iter([0.0, 1.0, 4.9, 5.0, 6.0, 7.0])
+    clock = iter([0.0, 1.0, 4.9, 5.0, 6.0, 7.0, 7.1])
     monkeypatch.setattr(progress.time, "monotonic", lambda: next(clock))
     stream = io.StringIO()
     lines = Lines(stream, io.StringIO())
-    for done in (10, 20, 30, 40, 50, 1000):
+    for done in (10, 20, 30, 40, 50, 1000, 1000):  # the end is told twice, and said once
         lines.show(event(done, done / 10))
     said = [re.split("  +", line)[2] for line in stream.getvalue().splitlines()]
     assert said == ["10 of 1,000 images", "40 of 1,000 images", "1,000 of 1,000 images"]

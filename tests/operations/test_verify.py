@@ -317,7 +317,8 @@ def test_folders_are_looked_through_and_the_rest_is_said(home, tmp_path):
     json.loads(to_line(events[-1]))
     (shown,) = [event for event in events if isinstance(event, Table)]
     assert shown.rows[0][:2] == ["a.png", "intact"]
-    with pytest.raises(TrustError, match="no such file"):
+    assert events[-1].summary.startswith("1 file: ")
+    with pytest.raises(TrustError, match="no such file or folder; check the path"):
         verify(home, tmp_path / "nothing.png")
     with pytest.raises(UsageError, match="nothing to verify"):
         verify(home)

@@ -295,7 +295,7 @@ class _Ingest:
             raise DataError("it vanished while it was read", where=where, do="run the same command again")
         pattern = re.sub(r"\d+", "0", item.reason)
         self.reasons[pattern] += 1
-        self.examples.setdefault(pattern, item.reason)
+        self.examples.setdefault(pattern, f"{item.path}: {item.reason}")
         self.example = self.example or f"{item.path}: {item.reason}"
         writer.set_aside(item.path, item.reason)
 
@@ -357,7 +357,7 @@ class _Ingest:
     def _why(self) -> str:
         """The three most common reasons, each by an example."""
         common = self.reasons.most_common(3)
-        return "; ".join(f"{number:,} such as: {self.examples[pattern]}" for pattern, number in common)
+        return "; ".join(f"{number:,} such as {self.examples[pattern]}" for pattern, number in common)
 
     def _nothing(self) -> DataError:
         small = any("is smaller than" in reason for reason in self.reasons)

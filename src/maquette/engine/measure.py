@@ -41,7 +41,7 @@ def measure(
             try:
                 (outcome,) = decoder.decode([Task(content=work.content, form=WHOLE)])
                 if outcome.image is None:
-                    raise DataError(outcome.reason)
+                    raise DataError(outcome.reason, do="give an image file")
                 name = work.to.relative_to(made.batch.to).with_suffix("").as_posix()
                 context = Context(read=read, hand=hand, name=name)
                 weights = masks.find(mask, outcome.image, context)

@@ -90,7 +90,8 @@ def _check(aside: Sequence[tuple[str, str]], new: int, total: int, error: Except
     same = len(aside) >= _GIVE_UP and len({reason for _, reason in aside}) == 1
     if not new and (alone or same):
         if isinstance(error, MaquetteError):
-            raise type(error)(error.what, where=error.where or aside[-1][0], do=error.do) from None
+            do = error.do or "give other images, or another recipe"
+            raise type(error)(error.what, where=error.where or aside[-1][0], do=do) from None
         raise error
 
 

@@ -45,7 +45,7 @@ def of_verb(operation: table.Operation, family: str | None = None, words: Sequen
     options = [setting for setting in settings if setting.place == "option"]
     parts = [_fill(f"maquette {operation.name}: {operation.summary}"), f"  {usage(operation)}"]
     if operation.description:
-        parts.append("\n".join(_fill(line) for line in operation.description.split("\n")))
+        parts += [_lines(" ".join(paragraph.split())) for paragraph in operation.description.split("\n\n")]
     if arguments:
         parts.append(_section("Arguments", [(word(setting), sentence(setting)) for setting in arguments]))
     if options:
@@ -113,11 +113,15 @@ def _fill(text: str) -> str:
     return textwrap.fill(text, _width(), subsequent_indent="  ") if text.strip() else ""
 
 
+def _lines(text: str) -> str:
+    return textwrap.fill(text, _width())
+
+
 def _section(title: str, rows: Iterable[tuple[str, str]]) -> str:
     """Two columns under a title; a first column that is too wide stands on a line of its own."""
     rows = list(rows)
     left = min(24, max((len(name) for name, _ in rows), default=0)) + 4
-    lines = [title]
+    lines = textwrap.wrap(title, _width(), subsequent_indent="  ")
     for name, text in rows:
         wrapped = textwrap.wrap(text, _width() - left) or [""]
         first = f"  {name:<{left - 4}}  "

@@ -116,7 +116,7 @@ class Lines(People):
 
     def __init__(self, stream: TextIO, out: TextIO, *, quiet: bool = False, tables: bool = True) -> None:
         super().__init__(stream, out, quiet=quiet, tables=tables)
-        self._pace, self._last, self._task = Pace(), -EVERY, ("", "")
+        self._pace, self._last, self._task, self._said = Pace(), -EVERY, ("", ""), ""
 
     def advance(self, event: Progress) -> None:
         """A line at the start, at the end, and every few seconds between."""
@@ -124,7 +124,14 @@ class Lines(People):
         now, task = time.monotonic(), (event.verb, event.unit)
         if now - self._last >= EVERY or task != self._task or event.done == event.total:
             self._last, self._task = now, task
-            self.say(progress_line(event, rate, left))
+            line = progress_line(event, rate, left)
+            if line != self._said:  # the end may be told twice
+                self.say(line)
+
+    def say(self, text: str) -> None:
+        """Show one line."""
+        super().say(text)
+        self._said = text
 
 
 class Bar(People):

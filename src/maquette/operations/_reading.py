@@ -51,4 +51,4 @@ class Reading:
             yield Progress.since(began, verb, done, len(self))
         if not self.names:
             name, reason = self._aside[0]
-            raise DataError(reason, where=name)
+            raise DataError(reason, where=name, do="give images that can be read")

@@ -47,7 +47,7 @@ def replay(request: Replay, workspace: Workspace) -> Iterator[Event]:
 
     path = Path(request.image).expanduser()
     if not path.is_file():
-        raise TrustError("there is no such file", where=path)
+        raise TrustError("there is no such file", where=path, do="check the path")
     (report,) = examine([path], Keys(workspace.home).anchors(), workers=1)
     manifest, edits = _story(report, path)
     if report["status"] != "intact":

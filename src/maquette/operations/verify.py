@@ -62,7 +62,9 @@ def verify(request: Verify, workspace: Workspace) -> Iterator[Event]:
     counts = Counter(str(report["status"]) for report in reports)
     said = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
     facts = {"images": reports, "counts": dict(counts)}
-    yield Result(verb="verify", facts=facts, value=reports, summary=f"{len(reports):,} files: {said}.")
+    yield Result(
+        verb="verify", facts=facts, value=reports, summary=f"{len(reports):,} file{'s' * (len(reports) != 1)}: {said}."
+    )
 
 
 def _recognise(reports: list[dict[str, Any]], workspace: Workspace) -> None:
@@ -93,7 +95,7 @@ def _files(words: tuple[str, ...]) -> Iterator[Path]:
         elif os.path.lexists(path):
             yield path
         else:
-            raise TrustError("there is no such file", where=path)
+            raise TrustError("there is no such file or folder", where=path, do="check the path")
 
 
 def _count(path: Path) -> int:
