@@ -84,6 +84,8 @@ class _Ingest:
         self.reasons: Counter[str] = Counter()
         self.examples: dict[str, str] = {}
         self.example = ""
+        self.pictures: dict[str, str] = {}
+        """Columns that hold or name further pictures, and the conditions they become."""
         self.tally = Tally()
         self.highest: dict[str, int] = {}
         """The highest class seen in each map."""
@@ -137,6 +139,7 @@ class _Ingest:
         self.plan.expect(survey.columns)
         for text in (*survey.decide(), *survey.notes()):
             yield Note(text=text)
+        self.pictures = survey.columns.pictures()
         yield Note(text=f"{survey.total:,} file{'s' * (survey.total != 1)} found")
 
     def _choose_mode(self, decoder: Decodes) -> Generator[Event, None, Mode]:
@@ -267,7 +270,7 @@ class _Ingest:
             item.reason = str(error)
             return item
         found: dict[str, bytes | str | Path | None] = {"": entry.content, **self.plan.further(source, entry)}
-        for column, name in survey.columns.pictures().items():
+        for column, name in self.pictures.items():
             value = said.get(column)
             if name not in found:
                 found[name] = source.companion(value) if isinstance(value, str) else value

@@ -149,26 +149,34 @@ def stamp_of(path: str | Path) -> str:
     return f"{form.st_size:x}.{form.st_mtime_ns:x}"
 
 
-def size_and_moment(path: str | Path) -> tuple[int, int]:
-    """Bytes of a file and when it was changed last; zeros where it cannot be seen."""
-    try:
-        form = os.stat(path)
-    except OSError:
-        return 0, 0
-    return form.st_size, form.st_mtime_ns
-
-
 def peek(path: str | Path) -> tuple[bytes, str]:
     """The first bytes of a file, and a stamp that changes when its content changes."""
+    found = _opened(path)
+    return (b"", "") if found is None else (found[0], f"{found[1]:x}.{found[2]:x}")
+
+
+def glimpse(path: str | Path) -> tuple[bytes, int, int]:
+    """The first bytes of a file, its length, and when it was changed last; zeros where it cannot be seen."""
+    found = _opened(path)
+    if found is None:  # Whoever may not read it may still see that it is there.
+        try:
+            form = os.stat(path)
+        except OSError:
+            return b"", 0, 0
+        return b"", form.st_size, form.st_mtime_ns
+    return found
+
+
+def _opened(path: str | Path) -> tuple[bytes, int, int] | None:
     try:
         handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     except OSError:
-        return b"", ""
+        return None
     try:
         form = os.fstat(handle)
-        return os.read(handle, HEAD) if stat.S_ISREG(form.st_mode) else b"", f"{form.st_size:x}.{form.st_mtime_ns:x}"
+        return os.read(handle, HEAD) if stat.S_ISREG(form.st_mode) else b"", form.st_size, form.st_mtime_ns
     except OSError:
-        return b"", ""
+        return None
     finally:
         os.close(handle)
 

@@ -30,8 +30,8 @@ from maquette.data.source import (
     TEXTS,
     Entry,
     contained_kind,
+    glimpse,
     peek,
-    size_and_moment,
     stamp_of,
     translated,
     unreadable,
@@ -59,8 +59,9 @@ class Folder:
         self._inside: dict[Path, bool] = {}
         self._count = 0
         """How many files there are, once all were seen."""
-        self._plain = False
-        """No file of the folder holds files of its own, so that none has to be opened again to find out."""
+        self._plain = self._seen = False
+        """No file of the folder holds files of its own, so that none has to be opened again to find out; and whether
+        those that metadata names have been looked at too."""
         self._lately: tuple[str, tuple[str, ...], Part | None] = ("", (), None)
         """The folder of the last entry, with its names and part: files of one folder come together."""
         if not self._single:
@@ -104,7 +105,7 @@ class Folder:
                 yield from self._opened(path, Path(file), kind, said, content)
             else:
                 yield self._entry(path, file, said, stamp=stamp)
-        self._count, self._plain = count, plain
+        self._count, self._plain, self._seen = count, plain, True
 
     def sample(self, count: int) -> Iterator[Entry]:
         """Entries at even distances; of archives, some of their files."""
@@ -146,14 +147,21 @@ class Folder:
         return self._inside[folder]
 
     def fingerprint(self) -> str:
-        """Names, sizes and times of all files."""
+        """Names, sizes and times of all files. What kinds of files they are is looked at on the way."""
         digest = hashlib.blake2b(digest_size=16)
         files: Iterator[tuple[str, str | None, str, tuple[str, ...]]]
         files = iter([("", str(self._single), "", ())]) if self._single else self._walk()
+        count, plain = 0, True
         for path, file, trouble, beside in files:
-            for one in (file, *(_neighbour(file, name) for name in beside)) if file else (None,):
-                size, moment = size_and_moment(one) if one else (0, 0)
+            count += 1
+            head, size, moment = glimpse(file) if file else (b"", 0, 0)
+            plain = plain and not container(head)
+            self.private |= is_patient(path, head)
+            digest.update(f"{path}\0{size}\0{moment}\0{trouble}\n".encode("utf-8", "replace"))
+            for name in beside:
+                _, size, moment = glimpse(_neighbour(file or "", name))
                 digest.update(f"{path}\0{size}\0{moment}\0{trouble}\n".encode("utf-8", "replace"))
+        self._count, self._plain = count, plain
         for metadata in self._metadata():
             digest.update(f"{metadata.name}\0{metadata.stat().st_mtime_ns}\n".encode("utf-8", "replace"))
         return digest.hexdigest()
@@ -303,7 +311,7 @@ class Folder:
                     yield Entry(path=path, trouble=f"it stands more than once in {metadata.name}")
                 else:
                     named.add(hash(path))
-                    if self._plain:
+                    if self._seen:
                         yield self._entry(path, file, row, stamp=stamp_of(file))
                         continue
                     head, stamp = peek(file)
