@@ -43,6 +43,12 @@ class Unfit(Exception):
     """A value does not fit its column; says why."""
 
 
+def names_pictures(column: str) -> bool:
+    """Whether a column of that name, if it names files, names pictures that belong to the image."""
+    low = column.lower()
+    return low in PICTURES or low.endswith(_ENDINGS)
+
+
 @dataclass
 class Column:
     """What was seen in one column, in constant memory."""
@@ -118,7 +124,7 @@ class Column:
             self.kind, self.why_not = None, "it is the same for all images"
 
     def _kind(self, name: str) -> tuple[Kind | None, str]:
-        if self.picture or ((name in PICTURES or name.endswith(_ENDINGS)) and self._names_files()):
+        if self.picture or (names_pictures(name) and self._names_files()):
             return ("map" if _MAP.search(name) else "image"), ""
         if not self.seen:
             return None, "it is empty everywhere"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from maquette.core.errors import DataError
-from maquette.data.beside import assumption, encoding_of, rows
+from maquette.data.beside import IMAGES, assumption, encoding_of, rows
+from maquette.data.columns import names_pictures
 from maquette.data.kinds import container, is_dicom
 from maquette.data.source import FILE_COLUMNS, METADATA, Entry, wanted
 
@@ -60,6 +61,9 @@ class Described:
         self._troubles: list[Entry] = []
         self._notes = notes
         self._used: set[str] = set()
+        self._pictures: dict[str, dict[str, tuple[str, ...]]] = {}
+        self.further: set[str] = set()
+        """Files that rows name beside their image: these belong to it and are no images of their own."""
 
     def read(self, path: str, content: bytes) -> None:
         """Take in one metadata file."""
@@ -83,8 +87,27 @@ class Described:
                     self._troubles.append(Entry(path=target, trouble=reason))
                 else:
                     self._rows[target] = row
+                    self._see_pictures(target, prefix, row)
         except DataError as error:
             self._troubles.append(Entry(path=path, trouble=error.what))
+
+    def _see_pictures(self, target: str, prefix: str, row: Mapping[str, Any]) -> None:
+        """Note which files a row names: beside the metadata, or from the top of the archive on."""
+        for column, value in row.items():
+            if isinstance(value, str) and value.lower().endswith(IMAGES):
+                both = [inner_name(f"{prefix}/{value}")] if prefix else []
+                places = tuple(place for place, outside in (*both, inner_name(value)) if not outside)
+                self.further.update(places)
+                if names_pictures(column):
+                    self._pictures.setdefault(target, {})[column] = places
+
+    def is_image(self, path: str) -> bool:
+        """Whether a file is an image of its own, and not one that only another's row names."""
+        return path in self._rows or path not in self.further
+
+    def pictures(self, path: str) -> Mapping[str, tuple[str, ...]]:
+        """Columns that name pictures of a file's row, and where these may lie."""
+        return self._pictures.get(path, {})
 
     def said(self, path: str) -> dict[str, Any]:
         """What is said about a file."""

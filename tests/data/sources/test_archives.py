@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image as Pillow
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from makers import paths, png, reasons, run, said, tarred, values, zipped
@@ -84,6 +85,44 @@ def test_what_lies_beside_images(tmp_path: Path, packing: str) -> None:
         "gone.png": "it is not in the archive"
     }
     assert "text beside the images is not UTF-8: it was read as Windows-1252" in said(events)
+
+
+def masked(folder: str = "") -> dict[str, bytes]:
+    """Images whose masks a metadata file names, which stands behind them."""
+    files = {f"{folder}{k}.png": png(k) for k in range(6)}
+    for k in range(6):
+        stream = io.BytesIO()
+        Pillow.fromarray(np.full((16, 16), k % 3, np.uint8)).save(stream, "PNG")
+        files[f"{folder}masks/{k}.png"] = stream.getvalue()
+    rows = "".join(f"{k}.png,masks/{k}.png\n" for k in range(6))
+    return files | {f"{folder}metadata.csv": f"file_name,mask\n{rows}".encode()}
+
+
+@pytest.mark.parametrize("packing", ["zip", "stored.zip", "tar"])
+def test_masks_that_metadata_names(tmp_path: Path, packing: str) -> None:
+    """They belong to their images, as in a folder, and are no images of their own."""
+    for name, content in masked().items():
+        (tmp_path / "in" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "in" / name).write_bytes(content)
+    folder, _ = run(tmp_path / "in", tmp_path / "a.mq", held_out=0)
+    packed, _ = run(archive(tmp_path / "x", masked(), packing), tmp_path / "b.mq", held_out=0)
+    assert packed.digest == folder.digest and paths(packed) == [f"{k}.png" for k in range(6)]
+    assert packed.spec.condition("mask").kind == "map" and not reasons(packed)
+    assert packed.conditions(range(6))["mask"][:, 0, 0].tolist() == [0, 1, 2, 0, 1, 2]
+    below, _ = run(archive(tmp_path / "y", masked("train/"), packing), tmp_path / "c.mq", held_out=0)
+    assert paths(below) == [f"train/{k}.png" for k in range(6)]
+    assert np.array_equal(below.conditions(range(6))["mask"], packed.conditions(range(6))["mask"])
+
+
+def test_masks_that_are_missing_or_out_of_reach(tmp_path: Path) -> None:
+    """An image whose mask is not there is set aside by that reason; of packed tars only the stream is read."""
+    files = masked()
+    del files["masks/3.png"]
+    data, _ = run(archive(tmp_path / "x", files), tmp_path / "a.mq")
+    assert reasons(data) == {"3.png": "it has no mask"} and len(data) == 5
+    first = {"metadata.csv": files.pop("metadata.csv"), **files}
+    with pytest.raises(DataError, match="the archive is packed; unpack it first"):
+        run(archive(tmp_path / "y", first, "tar.gz"), tmp_path / "b.mq")
 
 
 def test_webdataset(tmp_path: Path) -> None:

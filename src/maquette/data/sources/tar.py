@@ -8,6 +8,7 @@ onto the disk.
 from __future__ import annotations
 
 import bz2
+import contextlib
 import io
 import lzma
 import os
@@ -16,7 +17,7 @@ import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from maquette.data.beside import MOST_BESIDE, SIDECARS, assumption, sidecar
 from maquette.data.dataset import Part
@@ -63,21 +64,51 @@ class Tar:
         self.pictures: frozenset[str] = frozenset()
         self._part: Part | None = part_of(path)
         self._described = Described(self.notes)
+        self._places: dict[str, tuple[int, int]] | None = None
+        """Where the pictures lie that metadata names; None in an archive that is packed."""
 
     @classmethod
     def claim(cls, path: Path, head: bytes) -> int:
         """A tar, or a packed file, which is taken for one."""
         return 10 if container(head) == "tar" else 0
 
-    def entries(self, *, content: bool = True) -> Iterator[Entry]:
-        """All images."""
+    def entries(self, *, content: bool = True) -> Iterator[Entry | None]:
+        """All images; None as a sign of life while there is nothing to hand over."""
         try:
+            yield from self._look()
             yield from self._samples(content)
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
             raise Refused(f"the archive is damaged or cut short ({str(error).lower()[:80]})") from None
 
+    def _look(self) -> Iterator[None]:
+        """Of an archive that is not packed, read what metadata says and find the pictures that it names."""
+        self._described, self._places = Described(self.notes), None
+        with open(self._path, "rb") as raw:
+            if _packing(raw) is not None:
+                return
+            self._places = {}
+            for path, member in self._heads(raw):
+                if is_metadata(path) and member.size <= MOST_METADATA:
+                    raw.seek(member.offset_data)
+                    self._described.read(path, raw.read(member.size))
+                yield None
+            if self._described.further:
+                for path, member in self._heads(raw):
+                    if path in self._described.further and member.size <= self._limits.file:
+                        self._places[path] = (member.offset_data, member.size)
+                    yield None
+
+    def _heads(self, raw: BinaryIO) -> Iterator[tuple[str, tarfile.TarInfo]]:
+        """The plain files of an archive that is not packed, as far as it is whole."""
+        raw.seek(0)
+        with contextlib.suppress(tarfile.TarError, EOFError), tarfile.open(fileobj=raw, mode="r:") as archive:
+            for member in archive:
+                archive.members = []  # type: ignore[attr-defined]
+                path, trouble = inner_name(member.name)
+                if not trouble and member.isreg() and member.sparse is None:
+                    yield path, member
+
     def _samples(self, content: bool) -> Iterator[Entry]:
-        self._described = Described(self.notes)
         sample = _Sample()
         for path, member, stream, trouble in self._members():
             if trouble:
@@ -92,7 +123,11 @@ class Tar:
             file = stream.extractfile(member)
             if file is None:
                 continue
+            if not self._described.is_image(path):
+                continue
             if is_metadata(path):
+                if self._places is not None and member.size <= MOST_METADATA:
+                    continue
                 if sample.files or member.size > MOST_METADATA:
                     self.notes.append(f"{path} is too long to be read inside an archive; unpack it first")
                 else:
@@ -108,11 +143,12 @@ class Tar:
         yield from self._finished(sample)
         yield from self._described.rest()
 
-    def sample(self, count: int) -> Iterator[Entry]:
+    def sample(self, count: int) -> Iterator[Entry | None]:
         """Files from the front: what lies behind would have to be unpacked first."""
-        for number, entry in enumerate(self.entries()):
-            if number >= count:
+        for entry in self.entries():
+            if entry is not None and count <= 0:
                 return
+            count -= entry is not None
             yield entry
 
     def _file(self, path: str, name: str, member: tarfile.TarInfo, file: Any, content: bool) -> _File:
@@ -138,11 +174,30 @@ class Tar:
         for file in plain:
             said = {**sample.said, **self._described.said(file.path)}
             said |= {name: more.content or b"" for name, more in further.items()}
+            trouble = file.trouble or self._named_pictures(file, said)
             yield Entry(
                 path=file.path, content=file.content, said=said, folders=tuple(file.path.split("/")[:-1]),
-                part=self._part, trouble=file.trouble,
+                part=self._part, trouble=trouble,
                 stamp=file.stamp + "".join(more.stamp for more in further.values()),
             )  # fmt: skip
+
+    def _named_pictures(self, file: _File, said: dict[str, Any]) -> str:
+        """Put the pictures that an image's row names in the place of their names; returns what is wrong with them."""
+        for column, places in self._described.pictures(file.path).items():
+            if self._places is None:
+                return f"its {column} is named, not beside it, and the archive is packed; unpack it first"
+            found = next((self._places[place] for place in places if place in self._places), None)
+            if found is None:
+                continue
+            start, size = found
+            with open(self._path, "rb") as raw:
+                raw.seek(start)
+                body = raw.read(HEAD if file.content is None else size)
+            self.private |= is_patient(places[0], body[:HEAD])
+            said[column] = b"" if file.content is None else body
+            file.stamp += f".{start:x}.{size:x}"
+            self.pictures |= {column}
+        return ""
 
     def _members(self) -> Iterator[tuple[str, tarfile.TarInfo, tarfile.TarFile, str]]:
         """Path, header, archive and trouble of every file."""
@@ -165,21 +220,27 @@ class Tar:
                 raise Refused("the archive is cut short")
 
 
+def _packing(raw: BinaryIO) -> str | None:
+    """How a file is packed; None if it is not. It stands at its start then."""
+    head = raw.read(6)
+    raw.seek(0)
+    marks = {"gzip": b"\x1f\x8b", "bzip2": b"BZh", "xz": b"\xfd7zXZ\x00"}
+    return next((name for name, mark in marks.items() if head.startswith(mark)), None)
+
+
 class _Unpacked(io.RawIOBase):
     """The content of a packed file as a stream, with bounds on how much comes out of how little."""
 
     def __init__(self, raw: Any, limits: Limits) -> None:
         self._raw, self._given = raw, 0
-        head = raw.read(6)
-        raw.seek(0)
         self._length = os.fstat(raw.fileno()).st_size
-        self._new: Any = None
-        if head[:2] == b"\x1f\x8b":
-            self._new = lambda: zlib.decompressobj(31)
-        elif head[:3] == b"BZh":
-            self._new = bz2.BZ2Decompressor
-        elif head == b"\xfd7zXZ\x00":
-            self._new = lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=limits.memory // 4)
+        packing = _packing(raw)
+        makers: dict[str, Any] = {
+            "gzip": lambda: zlib.decompressobj(31),
+            "bzip2": bz2.BZ2Decompressor,
+            "xz": lambda: lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=limits.memory // 4),
+        }
+        self._new: Any = makers[packing] if packing else None
         self._unpacker: Any = self._new() if self._new else None
         self._left, self._ended, self._empty = b"", False, 0
 

@@ -51,9 +51,9 @@ class Zip:
 
     contained = True
     names: Mapping[str, tuple[str, ...]] = {}
-    pictures: frozenset[str] = frozenset()
 
     def __init__(self, path: Path, limits: Limits) -> None:
+        self.pictures: frozenset[str] = frozenset()
         self.where, self._limits = str(path), limits
         self.notes: list[str] = []
         self.private = False
@@ -71,17 +71,13 @@ class Zip:
     def entries(self, *, content: bool = True) -> Iterator[Entry | None]:
         """All files but texts beside images; None as a sign of life while there is nothing to hand over."""
         yield from self._look()
-        self._described = Described(self.notes)
-        for member in self._members():
-            path, trouble = inner_name(member.name)
-            if not trouble and is_metadata(path) and member.size <= MOST_METADATA:
-                self._described.read(path, self._content(member))
+        self._read_metadata()
         seen = self._twice()
         for member in self._members():
             path, trouble = inner_name(member.name)
             if member.name.endswith("/") or (not trouble and (hidden(path) or is_metadata(path))):
                 continue
-            if not trouble and self._is_beside(path):
+            if not trouble and (self._is_beside(path) or not self._described.is_image(path)):
                 continue
             key = hash(path)
             if key in seen:
@@ -90,18 +86,29 @@ class Zip:
             yield self._entry(member, path, trouble, content)
         yield from self._described.rest()
 
+    def _read_metadata(self) -> None:
+        self._described = Described(self.notes)
+        for member in self._members():
+            path, trouble = inner_name(member.name)
+            if not trouble and is_metadata(path) and member.size <= MOST_METADATA:
+                self._described.read(path, self._content(member))
+
     def sample(self, count: int) -> Iterator[Entry | None]:
         """Files at even distances."""
         yield from self._look()
+        self._read_metadata()
         step = max(1, self._count // max(1, count))
         for number, member in enumerate(self._members()):
             path, trouble = inner_name(member.name)
-            if number % step == 0 and not trouble and not member.name.endswith("/") and not hidden(path):
+            if number % step or trouble or member.name.endswith("/") or hidden(path):
+                continue
+            if self._described.is_image(path):
                 yield self._entry(member, path, "", True)
 
     def _entry(self, member: _Member, path: str, trouble: str, content: bool) -> Entry:
         body = None
         said: dict[str, Any] = {}
+        stamp = _stamp(member)
         try:
             self._check(member, trouble)
             head = self._content(member, HEAD)
@@ -109,13 +116,30 @@ class Zip:
             if reason := nested(head):
                 raise Refused(reason)
             said = {**self._beside(path), **self._described.said(path)}
+            stamp += self._named_pictures(path, said, content)
             body = self._content(member) if content else None
         except Refused as error:
             trouble = str(error)
         return Entry(
-            path=path, content=body, said=said, folders=tuple(path.split("/")[:-1]), trouble=trouble,
-            stamp=f"{member.check:08x}{member.size:x}",
-        )  # fmt: skip
+            path=path, content=body, said=said, folders=tuple(path.split("/")[:-1]), trouble=trouble, stamp=stamp
+        )
+
+    def _named_pictures(self, path: str, said: dict[str, Any], content: bool) -> str:
+        """Put the pictures that an image's row names in the place of their names; returns their stamps."""
+        stamp = ""
+        for column, places in self._described.pictures(path).items():
+            member = next((found for place in places if (found := self._find(place)) is not None), None)
+            if member is None:
+                continue
+            try:
+                self._check(member, "")
+                self.private |= is_patient(member.name, self._content(member, HEAD))
+                said[column] = self._content(member) if content else b""
+            except Refused as error:
+                raise Refused(f"its {column}: {error}") from None
+            self.pictures |= {column}
+            stamp += _stamp(member)
+        return stamp
 
     def _check(self, member: _Member, trouble: str) -> None:
         """Refuse what is never read, before anything of it is."""
@@ -286,6 +310,10 @@ class Zip:
             size, packed, offset = _large(extra, size, packed, offset)
         member = _Member(_name(raw_name, flags), raw_name, method, flags, check, packed, size, offset, attributes)
         return member, place + _RECORD.size + name_length + extra_length + comment_length
+
+
+def _stamp(member: _Member) -> str:
+    return f"{member.check:08x}{member.size:x}"
 
 
 def _name(raw: bytes, flags: int) -> str:
