@@ -11,7 +11,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from maquette.data import picture
 from maquette.data.limits import Limits, Refused
-from maquette.data.plain import plain
+from maquette.data.plain import look
 from maquette.data.shape import Form
 
 RNG = np.random.default_rng(0)
@@ -30,31 +30,27 @@ def noise(width: int, height: int, mode: str = "RGB") -> Pillow.Image:
     return small.resize((width, height), Pillow.Resampling.BICUBIC).convert(mode)
 
 
-def shot(content: bytes, form: Form) -> picture.Shot:
-    """What becomes of a file."""
-    return next(picture.read(content, form, Limits()))
+def shot(content: bytes, form: Form, *, short: bool) -> picture.Shot:
+    """What becomes of a file, the short way if that can be gone, or the long one."""
+    return next(picture.read(content, form, Limits(), look(content) if short else None))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
-    st.integers(1, 90), st.integers(1, 90), st.sampled_from(["RGB", "L"]), st.sampled_from(["PNG", "JPEG"]),
+    st.integers(1, 300), st.integers(1, 300), st.sampled_from(["RGB", "L"]), st.sampled_from(["PNG", "JPEG"]),
     st.integers(1, 100), st.sampled_from([0, 1, 2]),
     st.sampled_from([(32, 32, "crop"), (24, 40, "pad"), (16, 16, "stretch")]), st.sampled_from(["rgb", "grey", "auto"]),
 )  # fmt: skip
 def test_both_ways_lead_to_the_same_pixels_and_facts(
-    width: int, height: int, mode: str, format: str, quality: int, sampling: int,
-    size: tuple[int, int, str], wanted: str,
+    width: int, height: int, mode: str, format: str, quality: int, sampling: int, size: tuple[int, int, str],
+    wanted: str,
 ) -> None:  # fmt: skip
-    """Any size, quality, sampling and form: pixels, facts and digest are those of Pillow's way."""
+    """Any size, quality, sampling and form, reduced or not: pixels and facts are those of Pillow's way."""
     more = {"quality": quality, "subsampling": sampling} if format == "JPEG" else {}
     content = saved(noise(width, height, mode), format, **more)
     form = Form(width=size[0], height=size[1], fit=size[2], mode=wanted, small="enlarge")  # type: ignore[arg-type]
-    found = plain(content, (form.width, form.height))
-    assert found is not None or format == "JPEG"
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(picture, "plain", lambda *_: None)
-        long = shot(content, form)
-    short = shot(content, form)
+    assert (look(content) is None) == (format == "PNG" and width * height > 256 * 256)
+    short, long = shot(content, form, short=True), shot(content, form, short=False)
     assert np.array_equal(short.image, long.image) and short.facts == long.facts
 
 
@@ -73,15 +69,15 @@ def not_plain() -> dict[str, bytes]:
         "JPEG with EXIF": saved(image, "JPEG", exif=exif), "CMYK": saved(image.convert("CMYK"), "JPEG"),
         "JPEG with a profile": saved(image, "JPEG", icc_profile=b"no profile"), "GIF": saved(image, "GIF"),
         "progressive": saved(image, "JPEG", progressive=True),
-        "large": saved(Pillow.new("RGB", (300, 300)), "PNG"), "to be reduced": saved(noise(160, 160), "JPEG"),
-        "with more behind it": saved(image, "PNG") + b"more", "empty": b"",
+        "large": saved(Pillow.new("RGB", (300, 300)), "PNG"), "with more behind it": saved(image, "PNG") + b"more",
+        "empty": b"",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", not_plain())
 def test_whatever_has_to_be_understood_goes_the_long_way(name: str) -> None:
     """Transparency, profiles, orientation, depth and size are not for the short way."""
-    assert plain(not_plain()[name], (32, 32)) is None
+    assert look(not_plain()[name]) is None
 
 
 @settings(max_examples=150, deadline=None)
@@ -94,12 +90,17 @@ def test_damaged_files_have_the_outcome_of_the_long_way(format: str, seed: int, 
         content[int(dice.integers(len(content)))] = int(dice.integers(256))
     if cut:
         del content[int(dice.integers(len(content))) :]
-    form, results = Form(width=16, height=16), []
-    for way in (plain, lambda *_: None):
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(picture, "plain", way)
-            try:
-                results.append(shot(bytes(content), form).image.tobytes())
-            except (Refused, OSError, SyntaxError, ValueError):
-                results.append(b"")
+    results = []
+    for short in (True, False):
+        try:
+            results.append(shot(bytes(content), Form(width=16, height=16), short=short).image.tobytes())
+        except (Refused, OSError, SyntaxError, ValueError):
+            results.append(b"")
     assert results[0] == results[1]
+
+
+def test_a_reduced_picture_is_bounded_by_the_pixels_of_the_whole() -> None:
+    """What is too large is refused by its head, however small its reduced pixels would be."""
+    content = saved(Pillow.new("L", (1024, 1024)), "JPEG")
+    with pytest.raises(Refused, match="1024 x 1024 pixels, more than"):
+        next(picture.read(content, Form(width=16, height=16), Limits(pixels=1_000_000), look(content)))

@@ -10,7 +10,7 @@ import functools
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,13 +30,14 @@ from PIL import Image as Pillow
 
 from maquette.core import deep
 from maquette.core import image as images
+from maquette.core.image import Mode
 from maquette.data.dicom import slices
 from maquette.data.film import film_frames
 from maquette.data.kinds import HEAD, is_dicom, is_film
 from maquette.data.limits import Limits, Refused
 from maquette.data.moving import animated, check_count, sequences
 from maquette.data.origin import Trait, jpeg_quality
-from maquette.data.plain import plain
+from maquette.data.plain import Plain, pixels
 from maquette.data.shape import Form, Window, window, windows
 
 FORMATS = tuple(
@@ -84,6 +85,8 @@ class Still:
     """Colours of 16 bits, where they are wanted and there."""
     pixels: NDArray[np.uint8] | None = None
     """Height x width x 1 or 3, in sRGB and upright, of a file that was read the short way."""
+    reduction: int = 1
+    """How many times larger the file's picture is than `pixels`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,13 +107,20 @@ def decode(content: bytes, form: Form, limits: Limits) -> NDArray[Any]:
     return next(read(content, form, limits)).image
 
 
-def read(content: bytes | BinaryIO, form: Form, limits: Limits) -> Iterator[Shot]:
-    """All images that the form asks for; at least one, or `Refused`, or what a damaged file makes a reader raise."""
-    shots = (shot for still in _stills(content, form, limits) for shot in _shots(still, form))
+def read(content: bytes | BinaryIO, form: Form, limits: Limits, head: Plain | None = None) -> Iterator[Shot]:
+    """All images that the form asks for; at least one, or `Refused`, or what a damaged file makes a reader raise.
+
+    `head` is what `plain.look` says of the content.
+    """
+    shots = (shot for still in _stills(content, form, limits, head) for shot in _shots(still, form))
     yield from sequences(shots, form.past) if form.frames == "sequences" else shots
 
 
-def _stills(content: bytes | BinaryIO, form: Form, limits: Limits) -> Iterator[Still]:
+def _stills(content: bytes | BinaryIO, form: Form, limits: Limits, head: Plain | None) -> Iterator[Still]:
+    still = _short(content, form, limits, head) if head is not None and isinstance(content, bytes) else None
+    if still is not None:
+        yield still
+        return
     if not isinstance(content, bytes) or is_film(content[:HEAD]):
         for found in film_frames(content, form, limits):
             size = [*found.picture.size, found.number, int(Trait.ANIMATED | Trait.LOSSY), 0, "film"]
@@ -121,13 +131,6 @@ def _stills(content: bytes | BinaryIO, form: Form, limits: Limits) -> Iterator[S
             traits |= Trait.GREY | Trait.DEEP if picture.mode != "RGB" else Trait(0)
             facts = [len(content), *picture.size, number, int(traits), 0, "DICOM"]
             yield Still(picture=picture, facts=facts)
-        return
-    short = plain(content, (form.width, form.height)) if form.frames in ("auto", "first") and not form.glance else None
-    if short is not None:
-        height, width, channels = short.pixels.shape
-        seen = (_GREY if channels == 1 else 0) | (_LOSSY if short.format == "JPEG" else 0)
-        facts = [len(content), width, height, 0, seen, short.quality, short.format]
-        yield Still(facts=facts, pixels=short.pixels)
         return
     picture = _open(content, limits)
     if form.glance and not _traits(picture) & _ALPHA:
@@ -140,6 +143,28 @@ def _stills(content: bytes | BinaryIO, form: Form, limits: Limits) -> Iterator[S
         yield dataclasses.replace(still, deep=_deep(picture, content)) if form.fit == "whole" else still
         return
     yield from (_still(frame, content, number) for number, frame in enumerate(animated(picture, form, limits)))
+
+
+def _short(content: bytes, form: Form, limits: Limits, head: Plain) -> Still | None:
+    """The picture of a plain file; None where it has to go the long way."""
+    if form.frames not in ("auto", "first") or form.glance or form.half or head.width * head.height > limits.pixels:
+        return None
+    whole = (head.width, head.height)
+    place = window(*whole, form, False)
+    reduction = _reduction(whole, place, form) if head.format == "JPEG" and form.mode != "map" else 1
+    found = pixels(content, head, reduction)
+    if found is None:
+        return None
+    traits = (_GREY if head.channels == 1 else 0) | (_LOSSY if head.format == "JPEG" else 0)
+    facts = [len(content), *whole, 0, traits, head.quality, head.format]
+    return Still(facts=facts, pixels=found, reduction=reduction)
+
+
+def _reduction(whole: tuple[int, int], place: Window, form: Form) -> int:
+    """How far a JPEG is reduced as it is decoded: down to twice the final size that costs less and looks the same."""
+    least = 2 if form.crops == 1 else 4
+    most = min(a // (least * b) for a, b in zip(whole, place.whole, strict=True))
+    return next((times for times in (8, 4, 2) if most >= times), 1)
 
 
 def _still(picture: Any, content: bytes, frame: int = 0) -> Still:
@@ -190,11 +215,15 @@ def _shots(still: Still, form: Form) -> Iterator[Shot]:
     picture, orientation = still.picture, still.orientation
     if still.pixels is not None:
         height, width, channels = still.pixels.shape
-        same = (width, height) == (form.width, form.height) and form.crops == 1 and not form.half
-        if same and form.mode != "auto" and form.mode != "map":
-            yield Shot(image=images.convert(still.pixels, form.mode), facts=still.facts)
+        if (width, height) == (form.width, form.height) and form.crops == 1 and form.mode not in ("auto", "map"):
+            yield Shot(image=images.convert(still.pixels, cast(Mode, form.mode)), facts=still.facts)
             return
+        place = window(still.facts[1], still.facts[2], form, False)
+        left, top, right, bottom = (side / still.reduction for side in place.box)
+        place = dataclasses.replace(place, box=(left, top, right, bottom))
         picture = Pillow.fromarray(still.pixels if channels > 1 else still.pixels[..., 0])
+        yield from _formed(picture, place, still, form, 1)
+        return
     if still.deep is not None:
         yield Shot(image=_upright(still.deep, orientation), facts=still.facts, scene=still.scene)
         return
@@ -203,13 +232,17 @@ def _shots(still: Still, form: Form) -> Iterator[Shot]:
     # Refuses what is too small before the work begins.
     place = window(picture.width, picture.height, form, orientation > 4)
     if not form.half and picture.format in ("JPEG", "MPO") and form.mode != "map":
-        # A reduced decoding of at least twice the final size costs a fraction and looks the same.
-        whole, least = picture.size, (2 if form.crops == 1 else 4)
-        if min(a // (least * b) for a, b in zip(whole, place.whole, strict=True)) > 1:
-            _, extent = picture.draft(None, tuple(least * side for side in place.whole)) or ("", (0, 0, *whole))
+        whole = picture.size
+        if (times := _reduction(whole, place, form)) > 1:
+            _, extent = picture.draft(None, tuple(side // times for side in whole)) or ("", (0, 0, *whole))
             # The last of the reduced pixels may reach over the picture's edge: the box ends where the picture does.
             place = dataclasses.replace(place, box=tuple(side * extent[2] / whole[0] for side in place.box))
     picture.load()
+    yield from _formed(picture, place, still, form, orientation)
+
+
+def _formed(picture: Any, place: Window, still: Still, form: Form, orientation: int) -> Iterator[Shot]:
+    """The parts of a loaded picture that were asked for, in their form."""
     if form.mode == "map":
         array: NDArray[Any] = _map(picture, place, orientation, form)
         yield Shot(image=array, facts=still.facts, scene=still.scene)

@@ -19,7 +19,11 @@ from numpy.typing import NDArray
 from maquette.data.origin import jpeg_quality
 
 _LARGEST = 256 * 256
-"""Pixels up to which the way matters."""
+"""Pixels up to which the way matters; of more, Pillow's libraries are faster."""
+_GREY = {1: cv2.IMREAD_GRAYSCALE, 2: cv2.IMREAD_REDUCED_GRAYSCALE_2, 4: cv2.IMREAD_REDUCED_GRAYSCALE_4,
+         8: cv2.IMREAD_REDUCED_GRAYSCALE_8}  # fmt: skip
+_COLOUR = {1: cv2.IMREAD_COLOR_RGB, 2: cv2.IMREAD_REDUCED_COLOR_2, 4: cv2.IMREAD_REDUCED_COLOR_4,
+           8: cv2.IMREAD_REDUCED_COLOR_8}  # fmt: skip
 _PNG = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _JFIF, _NAME = b"\xff\xd8\xff\xe0", b"JFIF\0"
 _UNDERSTOOD = (b"IDAT", b"pHYs", b"sRGB", b"tIME")
@@ -30,42 +34,45 @@ _CHUNK, _HEADER, _SIZES = struct.Struct(">I4s"), struct.Struct(">IIBBBBB"), stru
 
 @dataclass(frozen=True)
 class Plain:
-    """The pixels of such a file (height x width x 1 or 3), and what is to be known of it."""
+    """What a plain file says of itself."""
 
-    pixels: NDArray[np.uint8]
     format: str
+    width: int
+    height: int
+    channels: int
+    """1 or 3."""
     quality: int = 0
 
 
-def plain(content: bytes, least: tuple[int, int]) -> Plain | None:
-    """The pixels of a small, plain file; None where the long way has to be gone.
-
-    A JPEG of four times the width and height that are wanted, or more, is decoded at a reduced scale there.
-    """
+def look(content: bytes) -> Plain | None:
+    """What a file says of itself if it is plain; nothing else can be in it."""
     if content.startswith(_PNG):
-        head = _png(content)
-        quality = 0
-    elif content.startswith(_JFIF):
-        head, quality = _jpeg(content)
-        if head and max(head[0] / max(1, least[0]), head[1] / max(1, least[1])) >= 4:
-            return None
-    else:
+        return _png(content)
+    return _jpeg(content) if content.startswith(_JFIF) else None
+
+
+def pixels(content: bytes, plain: Plain, reduction: int = 1) -> NDArray[np.uint8] | None:
+    """Its pixels (height x width x channels), of a JPEG at an integer part of its size.
+
+    None where the long way is no longer, or where something is wrong with the file.
+    """
+    width, height = -(-plain.width // reduction), -(-plain.height // reduction)
+    if width * height > _LARGEST:
         return None
-    if head is None:
-        return None
-    width, height, channels = head
-    flags = cv2.IMREAD_GRAYSCALE if channels == 1 else cv2.IMREAD_COLOR_RGB
+    flags = (_GREY if plain.channels == 1 else _COLOUR)[reduction] | cv2.IMREAD_IGNORE_ORIENTATION
     try:
-        found: Any = cv2.imdecode(np.frombuffer(content, np.uint8), flags | cv2.IMREAD_IGNORE_ORIENTATION)
+        found: Any = cv2.imdecode(np.frombuffer(content, np.uint8), flags)
     except cv2.error:
         return None
     if found is None or found.shape[:2] != (height, width) or found.dtype != np.uint8:
         return None
-    return Plain(found.reshape(height, width, channels), "JPEG" if quality else "PNG", quality)
+    if reduction > 1 and plain.channels == 3:  # OpenCV has no reduced reading in the order red, green, blue.
+        found = cv2.cvtColor(found, cv2.COLOR_BGR2RGB)
+    return np.asarray(found.reshape(height, width, plain.channels))
 
 
-def _png(content: bytes) -> tuple[int, int, int] | None:
-    """Width, height and channels of a plain PNG. Whether its pixels are all there and whole, libpng says."""
+def _png(content: bytes) -> Plain | None:
+    """Whether the pixels of a PNG are all there and whole, libpng says."""
     if len(content) < 33:
         return None
     width, height, bits, colour, *rest = _HEADER.unpack_from(content, 16)
@@ -76,16 +83,15 @@ def _png(content: bytes) -> tuple[int, int, int] | None:
         length, kind = _CHUNK.unpack_from(content, at)
         at += 12 + length
         if kind == b"IEND":
-            return (width, height, 1 if colour == 0 else 3) if at == len(content) else None
+            return Plain("PNG", width, height, 1 if colour == 0 else 3) if at == len(content) else None
         if kind not in _UNDERSTOOD:
             return None
     return None
 
 
-def _jpeg(content: bytes) -> tuple[tuple[int, int, int] | None, int]:
-    """Width, height and channels of a plain JPEG, and its quality."""
+def _jpeg(content: bytes) -> Plain | None:
     if content[6:11] != _NAME or not content.endswith(_END):
-        return None, 0
+        return None
     tables: dict[int, bytes] = {}
     size: tuple[int, int, int] | None = None
     at = 2 + 2 + int.from_bytes(content[4:6], "big")
@@ -94,18 +100,18 @@ def _jpeg(content: bytes) -> tuple[tuple[int, int, int] | None, int]:
         if kind == _SCAN:
             # A marker among the pixels is damage, for which Pillow has other rules than OpenCV.
             whole = content.count(b"\xff", end, -2) == content.count(b"\xff\0", end, -2)
-            return (size if whole else None), jpeg_quality(tables)
+            return Plain("JPEG", *size, jpeg_quality(tables)) if whole and size else None
         if kind == _TABLES:
             for start in range(at + 4, end, 65):
                 if content[start : start + 1] > b"\x0f" or start + 65 > end:
-                    return None, 0
+                    return None
                 tables[content[start]] = content[start + 1 : start + 65]
         elif kind == _FRAME and size is None and at + 10 <= len(content):
             bits, height, width, channels = _SIZES.unpack_from(content, at + 4)
-            if bits != 8 or channels not in (1, 3) or not 0 < width * height <= _LARGEST:
-                return None, 0
+            if bits != 8 or channels not in (1, 3) or not width * height:
+                return None
             size = width, height, channels
         elif kind not in (_HUFFMAN, _COMMENT):
-            return None, 0
+            return None
         at = end
-    return None, 0
+    return None

@@ -31,6 +31,7 @@ from maquette.data.kinds import HEAD, is_film
 from maquette.data.limits import Limits, Refused
 from maquette.data.picture import Shot, read
 from maquette.data.pixels import digest_of_pixels
+from maquette.data.plain import look
 from maquette.data.shape import Form
 from maquette.trust.incoming import incoming
 
@@ -167,8 +168,9 @@ def _answers(
                 digest = _digest(content)
             whole = form.fit == "whole"
             said: dict[str, Any] = {}
-            marks = {} if whole else _marks(source, form)
-            for count, shot in enumerate(read(source, form, limits), 1):
+            head = look(source) if isinstance(source, bytes) else None
+            marks = {} if whole or head else _marks(source, form)
+            for count, shot in enumerate(read(source, form, limits, head), 1):
                 if count == 1 and whole and isinstance(source, bytes):
                     said = kept(source)  # not before: to see what a PNG says, its pixels are read
                 if waiting is not None and count - 1 > skip:
