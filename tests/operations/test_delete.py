@@ -38,6 +38,8 @@ def test_what_is_something_else_is_never_touched(data, tmp_path, home):
     for word, kind in ((text, "image"), (tmp_path, "run"), (tmp_path, "dataset"), (data.path, "run"), ("none", "run")):
         with pytest.raises(DataError, match=f"this is no {kind}"):
             mq.delete(str(word), kind=kind)
+    with pytest.raises(DataError, match="shapes: this is no image; add --kind dataset"):
+        mq.delete("shapes")
     assert text.read_text() == "mine" and data.path.exists()
     with pytest.raises(UsageError, match="what must be given"):
         mq.delete()

@@ -36,7 +36,7 @@ class Files:
     """All files that words name, each brought to the model's size and mode (scaled, and cropped in the middle)."""
 
     def __init__(self, words: Sequence[str], spec: DataSpec) -> None:
-        self._plan = plan(words, Batch(recipe=Recipe(items=()), to=Path(".")))
+        self._plan = plan(words, Batch(recipe=Recipe(items=()), to=Path("."), writes=False))
         self._form = Form(width=spec.width, height=spec.height, mode=spec.mode, small="enlarge", frames="first")
         self.troubles = list(self._plan.troubles)
 

@@ -269,7 +269,7 @@ class _Reader:
         self._decoder = self._decoder or Decoder(1, LIMITS)
         (outcome,) = self._decoder.decode([Task(content=Path(path).expanduser(), form=WHOLE)])
         if outcome.image is None:
-            raise DataError(outcome.reason, where=path)
+            raise DataError(outcome.reason, where=path, do="give an image file")
         return outcome.image
 
     def close(self) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maquette.core.errors import DataError, RunError, UsageError
+from maquette.core.errors import DataError, MaquetteError, RunError, UsageError
 from maquette.core.event import Event, Result
 from maquette.core.settings import argument, setting
 from maquette.operations.operation import operation
@@ -42,7 +43,11 @@ def delete(request: Delete, workspace: Workspace) -> Iterator[Event]:
         path = places[request.kind](word) if request.kind in places else Path(word).expanduser().absolute()
         whole = path.is_file() and path.suffix.lower() in SUFFIXES
         if not (path / MARKERS[request.kind]).is_file() if request.kind in MARKERS else not whole:
-            raise DataError(f"this is no {request.kind}", where=path, do="look at what there is: maquette list")
+            other = None
+            with contextlib.suppress(MaquetteError):  # a word that can be no name of a run names none
+                other = next((kind for kind in places if (places[kind](word) / MARKERS[kind]).is_file()), None)
+            do = f"add --kind {other}, if that is meant" if other else "look at what there is: maquette list"
+            raise DataError(f"this is no {request.kind}", where=word if other else path, do=do)
         paths.append(path)
     for path in paths:
         if request.kind == "image":
