@@ -4,9 +4,9 @@ python benchmarks/recurrent.py layer              training one layer, tokens a s
 python benchmarks/recurrent.py writing            images a second, 256 and 1,024 tokens each, batch 16
 python benchmarks/recurrent.py odd RUN USUAL ODD  how surely images of the dataset ODD are told from those of USUAL
 
-Sides of a comparison take turns in one process and the median of their ratios counts, so that a busy machine matters
-little. The transformer has as many weights in its blocks, keeps keys and values of all tokens before (a cache, made
-once), and draws by the same code.
+Sides of a comparison take turns in one process and the median of their ratios counts; with one thread, as by default,
+its own time is measured. So a busy machine matters little. The transformer has as many weights in its blocks, keeps
+keys and values of all tokens before (a cache, made once), and draws by the same code.
 """
 
 from __future__ import annotations
@@ -33,10 +33,11 @@ CODES = 1000
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes once."""
-    began = time.perf_counter()
+    """How long it takes once: of one thread the time it computes, which other work on the machine changes little."""
+    clock = time.process_time if torch.get_num_threads() == 1 else time.perf_counter
+    began = clock()
     work()
-    return time.perf_counter() - began
+    return clock() - began
 
 
 def turns(sides: dict[str, Callable[[], object]], rounds: int, *, warm: bool = True) -> dict[str, list[float]]:
