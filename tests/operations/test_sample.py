@@ -177,7 +177,7 @@ def test_a_dial_changes_the_images(sample):
         ({"run": "plain", "label": "circle"}, r"not trained with a label.*it can be given: nothing"),
         ({"temprature": 0.5}, r"no setting 'temprature'.*did you mean temperature\?"),
         ({"truncation": 0.5}, r"no setting 'truncation'.*temperature"),
-        ({"temperature": 9}, r"temperature = '9' is not possible.*less than or equal to 2"),
+        ({"temperature": 9}, r"temperature = '9' is not possible.*should be at most 2"),
         ({"temperature": "warm"}, r"temperature = 'warm' is not possible"),
         ({"count": 0}, r"count = 0 is not possible"),
         ({"seed": -1}, r"seed = -1 is not possible"),

@@ -187,6 +187,16 @@ def from_json(cls: type[T], values: Mapping[str, Any], *, what: str = "settings"
     return cls(**{name: getattr(checked, name) for name in fields})
 
 
+_WANTED = {
+    "int_parsing": "should be a whole number", "int_type": "should be a whole number",
+    "int_from_float": "should be a whole number", "float_parsing": "should be a number",
+    "float_type": "should be a number", "bool_parsing": "should be yes or no", "bool_type": "should be yes or no",
+    "greater_than_equal": "should be at least {ge}", "greater_than": "should be more than {gt}",
+    "less_than_equal": "should be at most {le}", "less_than": "should be less than {lt}",
+}  # fmt: skip
+"""What the validator misses, by the name of its complaint; its own words are for programmers."""
+
+
 def _sentence(error: Any, what: str) -> UsageError:
     """The validator's first complaint in plain words."""
     key = ".".join(str(part) for part in error["loc"][:1]).rstrip("_")
@@ -196,7 +206,9 @@ def _sentence(error: Any, what: str) -> UsageError:
     if error["type"] == "literal_error":
         choices = re.findall(r"'([^']*)'", error["ctx"]["expected"])
         return UsageError(f"{what}: {key} = {given!r} is not possible", do=nearest(str(given), choices))
-    reason = str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    whole = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in error.get("ctx", {}).items()}
+    wanted = _WANTED.get(error["type"], "").format(**whole)
+    reason = wanted or str(error["msg"]).removeprefix("Value error, ").removeprefix("Input ")
     return UsageError(f"{what}: {key} = {given!r} is not possible (it {reason[:1].lower() + reason[1:]})")
 
 
