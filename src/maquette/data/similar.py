@@ -47,7 +47,7 @@ _DARKEST = 57
 """Of 64 parts of an image, sorted by how much they differ: the one that a tenth lies beyond."""
 _UNKNOWN_COLOUR = 2.0
 """The difference of colours that grey images are taken to have, in levels of 255: rather more than copies have."""
-_PAIRS = 512
+_PAIRS = 128
 """Pairs that are confirmed at once."""
 _EDGE = 2
 """Pixels of a thumbnail along its edges that are left out of comparisons."""
@@ -274,11 +274,15 @@ def _other_colours(planes: list[Floats], view: NDArray[Any]) -> Floats:
 
 def _planes(pictures: NDArray[np.uint8]) -> tuple[Floats, list[Floats]]:
     """Thumbnails of the luminance, and of what red and blue differ from it by (none for grey images)."""
-    values = pictures.astype(np.float32)
-    if pictures.shape[3] == 1:
-        return thumbnails(values[..., 0]), []
-    grey = values @ np.array([0.2126, 0.7152, 0.0722], np.float32)
-    return thumbnails(grey), [thumbnails(values[..., 0] - grey), thumbnails(values[..., 2] - grey)]
+    count, height, width, channels = pictures.shape
+    # Rows first, all channels at once; the rest is done on what is left of them.
+    rows = resampler(height) @ pictures.astype(np.float32).reshape(count, height, -1)
+    planes = np.ascontiguousarray(rows.reshape(count, SIDE, width, channels).transpose(3, 0, 1, 2))
+    small = planes @ resampler(width).T
+    if channels == 1:
+        return small[0], []
+    grey = np.float32(0.2126) * small[0] + np.float32(0.7152) * small[1] + np.float32(0.0722) * small[2]
+    return grey, [small[0] - grey, small[2] - grey]
 
 
 def _score(likeness: Floats, whole: Floats, middle: Floats, fine: Floats, colour: Floats) -> Floats:
@@ -301,28 +305,26 @@ def compare(query: Floats, known: Floats, view: NDArray[Any]) -> tuple[Floats, F
     `query` and `known` are n x SIDE x SIDE in levels of 255. All three are correlations, -1 to 1; detail that is no
     stronger than rounding and compression leave behind counts as not agreeing.
     """
-    seen = _see(query, view)
-    still, aligned = _agreement(seen, known), _agreement(_align(seen, known), known)
+    seen, bands = _see(query, view), _bands(known)
+    still, aligned = (_agreement(_bands(moved), bands) for moved in (seen, _align(seen, known)))
     # Textures that repeat can be led astray by alignment: then the image as it was found counts.
     better = aligned[1] > still[1]
     whole, middle, fine = (np.where(better, a, b) for a, b in zip(aligned, still, strict=True))
     return whole, middle, fine
 
 
-def _agreement(moved: Floats, known: Floats) -> tuple[Floats, Floats, Floats]:
+def _bands(images: Floats) -> tuple[Floats, Floats, Floats]:
+    """The inside of each image: as a whole, its middle frequencies, and its fine detail."""
     inside = slice(_EDGE, -_EDGE)
-    once = [_smooth(image, 1) for image in (moved, known)]
-    often = [_smooth(image, 4) for image in once]
-    bands = (
-        [image - image[:, inside, inside].mean((1, 2), keepdims=True) for image in (moved, known)],
-        [near - far for near, far in zip(once, often, strict=True)],
-        [image - near for image, near in zip((moved, known), once, strict=True)],
-    )
-    whole, middle, fine = (
-        _correlation(a[:, inside, inside], b[:, inside, inside], noise)
-        for (a, b), noise in zip(bands, (1.0, 0.7, 0.7), strict=True)
-    )
-    return whole, middle, fine
+    once = _smooth(images, 1)
+    whole = images[:, inside, inside]
+    middle, fine = (once - _smooth(once, 4))[:, inside, inside], (images - once)[:, inside, inside]
+    return whole - whole.mean((1, 2), keepdims=True), middle, fine
+
+
+def _agreement(moved: tuple[Floats, Floats, Floats], known: tuple[Floats, Floats, Floats]) -> tuple[Floats, ...]:
+    """How well each band of the two agrees."""
+    return tuple(_correlation(a, b, noise) for a, b, noise in zip(moved, known, (1.0, 0.7, 0.7), strict=True))
 
 
 def _correlation(a: Floats, b: Floats, noise: float) -> Floats:
@@ -334,12 +336,17 @@ def _correlation(a: Floats, b: Floats, noise: float) -> Floats:
 
 
 def _smooth(images: Floats, times: int) -> Floats:
-    """Blur by the binomial filter 1 2 1 along both axes, again and again."""
-    for _ in range(times):
-        wide = np.pad(images, ((0, 0), (1, 1), (1, 1)), mode="edge")
-        rows = wide[:, :-2] + 2 * wide[:, 1:-1] + wide[:, 2:]
-        images = (rows[:, :, :-2] + 2 * rows[:, :, 1:-1] + rows[:, :, 2:]) / 16
-    return images
+    """Blur by the binomial filter 1 2 1 along both axes, again and again; beyond the edge the edge goes on."""
+    matrix = _blur(times)
+    return np.asarray(matrix @ images @ matrix.T, np.float32)
+
+
+@functools.lru_cache(maxsize=4)
+def _blur(times: int) -> Floats:
+    """The matrix that does it along one axis."""
+    once = np.eye(SIDE) / 2 + np.eye(SIDE, k=1) / 4 + np.eye(SIDE, k=-1) / 4
+    once[0, 0] = once[-1, -1] = 0.75
+    return np.asarray(np.linalg.matrix_power(once, times), np.float32)
 
 
 def _align(moved: Floats, fixed: Floats) -> Floats:
@@ -350,20 +357,21 @@ def _align(moved: Floats, fixed: Floats) -> Floats:
     count = len(moved)
     middle = (SIDE - 1) / 2
     y, x = np.mgrid[:SIDE, :SIDE].astype(np.float32)
+    along = np.arange(SIDE, dtype=np.float32)[None]
     inside = slice(_EDGE, -_EDGE)
     warp = np.zeros((count, 4), np.float32)  # shift x, shift y, scale x, scale y
     limits = np.array([2.5, 2.5, 0.08, 0.08], np.float32)
     for step in range(_ROUNDS + 1):
-        dx, dy, sx, sy = (warp[:, k, None, None] for k in range(4))
-        seen = _sample(moved, y + dy + sy * (y - middle), x + dx + sx * (x - middle))
+        seen = _sample(moved, along + warp[:, 1:2] + warp[:, 3:] * (along - middle),
+                       along + warp[:, :1] + warp[:, 2:3] * (along - middle))  # fmt: skip
         down, across = (np.gradient(seen, axis=axis) for axis in (1, 2))
         columns = (across, down, across * (x - middle), down * (y - middle), seen, np.ones_like(seen))
-        design = np.stack([c[:, inside, inside].reshape(count, -1) for c in columns], axis=2)
+        design = np.stack([c[:, inside, inside].reshape(count, -1) for c in columns], axis=1)
         target = fixed[:, inside, inside].reshape(count, -1, 1)
-        normal = design.transpose(0, 2, 1) @ design
+        normal = design @ design.transpose(0, 2, 1)
         scale = np.einsum("nkk->nk", normal)
         normal += np.eye(6, dtype=np.float32) * (1e-3 * scale + 1e-3)[:, :, None]
-        solved = np.linalg.solve(normal, design.transpose(0, 2, 1) @ target)[:, :, 0]
+        solved = np.linalg.solve(normal, design @ target)[:, :, 0]
         if step == _ROUNDS:
             return np.asarray(solved[:, 4, None, None] * seen + solved[:, 5, None, None], np.float32)
         contrast = np.where(np.abs(solved[:, 4:5]) > 0.1, solved[:, 4:5], 1.0)
@@ -372,20 +380,13 @@ def _align(moved: Floats, fixed: Floats) -> Floats:
 
 
 def _sample(images: Floats, y: Floats, x: Floats) -> Floats:
-    """Values between pixels (linear); beyond the edge the edge goes on."""
-    count = len(images)
-    y, x = np.clip(y, 0, SIDE - 1.001), np.clip(x, 0, SIDE - 1.001)
-    top, left = y.astype(np.int32), x.astype(np.int32)
-    fy, fx = y - top, x - left
-    flat = images.reshape(count, -1)
-    at = (top * SIDE + left).reshape(count, -1)
+    """Values between pixels (linear), at rows y and columns x (each n x SIDE); beyond the edge the edge goes on.
 
-    def take(offset: int) -> Floats:
-        return np.take_along_axis(flat, at + offset, axis=1).reshape(count, SIDE, SIDE)
-
-    upper = take(0) * (1 - fx) + take(1) * fx
-    lower = take(SIDE) * (1 - fx) + take(SIDE + 1) * fx
-    return np.asarray(upper * (1 - fy) + lower * fy, np.float32)
+    The weights of both axes as matrices: to multiply with them is faster than to gather pixels.
+    """
+    pixels = np.arange(SIDE, dtype=np.float32)
+    down, across = (np.maximum(0, 1 - np.abs(np.clip(places, 0, SIDE - 1)[:, :, None] - pixels)) for places in (y, x))
+    return np.asarray(down @ images @ across.transpose(0, 2, 1), np.float32)
 
 
 def _see(small: Floats, view: NDArray[Any]) -> Floats:

@@ -30,7 +30,9 @@ def colours(block: Block) -> Mapping[str, NDArray[Any]]:
     colour = block.colour
     if colour.shape[3] == 1:
         return {"colour": np.zeros(len(block), np.uint8)}
-    spread = (colour.max(3) - colour.min(3)).reshape(len(block), -1)
+    # Plane by plane: NumPy is ten times slower along an axis of three.
+    red, green, blue = (np.ascontiguousarray(colour[..., k]).reshape(len(block), -1) for k in range(3))
+    spread = np.maximum(np.maximum(red, green), blue) - np.minimum(np.minimum(red, green), blue)
     place = min(spread.shape[1] - 1, int(np.ceil(0.995 * spread.shape[1])))
     return {"colour": np.partition(spread, place, axis=1)[:, place]}
 
