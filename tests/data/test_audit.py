@@ -287,6 +287,25 @@ def test_letters_on_a_picture_are_noticed(tmp_path):
     assert set(range(30, 34)) <= set(result["overlays"].finding.items.tolist())
 
 
+def test_letters_are_not_looked_for_where_they_cannot_be_told(tmp_path):
+    small = look(planted.build(tmp_path / "a.mq", [planted.scene(k) for k in range(10)]), only=["overlays"])
+    assert "too small" in small["overlays"].finding.skipped
+
+    def strokes(rows):
+        image = np.zeros((64, 64, 3), np.uint8)
+        image[20 : 20 + rows, 4:60:7] = image[20 : 20 + rows, 5:61:7] = 250
+        return image
+
+    for weak, found in ((2, 1), (8, 0)):  # where many images have weaker strokes, strokes are the motif
+        images = [
+            strokes(9),
+            *(strokes(3) + np.uint8(k) for k in range(weak)),
+            *(planted.scene(k, 64) for k in range(12)),
+        ]
+        result = look(planted.build(tmp_path / f"{weak}.mq", images), only=["overlays"])
+        assert len(result["overlays"].finding.items) == found
+
+
 def test_files_that_were_no_images_are_listed(tmp_path):
     result = look(planted.build(tmp_path / "a.mq", [planted.scene(0)]), only=["unreadable"])
     assert list(result["unreadable"].finding.files) == [("broken.png", "it is not an image")]

@@ -61,7 +61,7 @@ def _overview(audit: Audit, section: Section) -> None:
     rows = []
     for one in audit.present:
         share = len(one.finding.all_items) / max(1, len(audit.survey))
-        percent = "" if not share else "<0.1 %" if share < 0.001 else f"{100 * share:.1f} %"
+        percent = "" if not share else "<0.1\u00a0%" if share < 0.001 else f"{100 * share:.1f}\u00a0%"
         rows.append([one.check.title, one.severity, one.finding.count or "", percent, one.sentence])
     if rows:
         section.table(["finding", "how bad", "images", "share", "what"], rows)
@@ -138,7 +138,9 @@ def _group(audit: Audit, one: Found, group: NDArray[np.int64], section: Section)
     members = [int(k) for k in group[:_MEMBERS]]
     pictures = [_picture(audit, one, k, "good" if merge and place == 0 else "") for place, k in enumerate(members)]
     if merge and len(members) > 1:
-        pictures.append(Picture(_difference(audit, members, one), "difference of the first two, x 4"))
+        difference = _difference(audit, members, one)
+        if difference.any():
+            pictures.append(Picture(difference, "difference of the first two, x 4"))
     more = f", {len(group) - len(members)} not shown" if len(group) > len(members) else ""
     kept = "; the first one is kept" if merge else ""
     section.pictures(pictures, title=f"{plural(len(group), 'image')}{more}{kept}", side=_side(audit))

@@ -25,10 +25,11 @@ BELOW = 4.0
 """Log odds below zero in which chance pairs lie too, if those above are the end of a tail and not copies."""
 ALMOST = 0.25
 """As many of them, as a share of those above, at least."""
-LEAST = 8
-USUAL, MARGIN = 0.995, 3.0
+LEAST, ABOVE = 8, 3
+"""At least so many almost, and so many above: in large sets, few of all pairs are many."""
+BOUNDS = ((0.995, 3.0), (0.999, 2.5))
 """A copy must be likelier than so many chance pairs, by so much: evidence cannot grow without end, and of all pairs of
-three such sets none was more than 2.9 above that (docs/log.md); a tail that is drawn out would ask for far too much."""
+four such sets none was further above both (docs/log.md); a tail that is drawn out would ask for far too much."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +62,9 @@ def crowd_of(
         return Crowd()
     chance = similar.confirm(_by_chance(count, signatures, images), images)
     above, almost = chance.score > 0, (chance.score > -BELOW) & (chance.score <= 0)
-    if above.sum() < LEAST or almost.sum() < max(LEAST, ALMOST * above.sum()):
+    if above.sum() < ABOVE or almost.sum() < max(LEAST, ALMOST * above.sum()):
         return Crowd()  # there are copies indeed
-    return Crowd(max(0.0, float(np.quantile(chance.score, USUAL)) + MARGIN))
+    return Crowd(max(0.0, *(float(np.quantile(chance.score, share)) + more for share, more in BOUNDS)))
 
 
 def _by_chance(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from maquette.data.audit import plural
 from maquette.data.audit_survey import Survey, joined
 from maquette.data.check import Finding, NoSettings, check
 from maquette.data.checks.near_duplicates import Settings as Near
@@ -30,5 +31,6 @@ def leakage(survey: Survey, settings: NoSettings) -> Finding:
             groups.append(np.concatenate([group[held], group[~held]]))
     items = np.array([k for group in groups for k in group if survey.held_out[k]], np.int64)
     share = len(items) / max(1, int(survey.held_out.sum()))
-    text = f"{len(items):,} held-out images ({share:.1%}) are copies of images to train on" if len(items) else ""
+    are = "is a copy" if len(items) == 1 else "are copies"
+    text = f"{plural(len(items), 'held-out image')} ({share:.1%}) {are} of images to train on" if len(items) else ""
     return Finding(items=items, groups=groups, text=text)

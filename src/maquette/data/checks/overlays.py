@@ -16,6 +16,8 @@ from maquette.data.check import Chart, Finding, check
 
 _STROKE = 40
 """Levels by which a stroke is lighter or darker than what is around it."""
+_READABLE = 48
+"""Pixels of the shorter side: of 13 findings among 4,000 photographs of 32 pixels, one was right."""
 _EVEN = 28
 """Levels by which strokes of one colour differ."""
 
@@ -29,7 +31,10 @@ class Settings:
         ge=0.01, le=1,
     )  # fmt: skip
     rare: float = setting(
-        0.3, "when more than this share looks so, it is the motif (pages, signs), not a fault", ge=0, le=1
+        0.3,
+        "when more than this share comes at least half as near to it, it is the motif (pages, signs, icons)",
+        ge=0,
+        le=1,
     )
 
 
@@ -79,11 +84,14 @@ def _band(mask: NDArray[np.bool_], tall: int) -> float:
 )
 def overlays(survey: Survey, settings: Settings) -> Finding:
     """By a band of thin strokes of one colour that the rest of the image does not have."""
+    spec = survey.data.spec
+    if min(spec.height, spec.width) < _READABLE:
+        return Finding(skipped=f"images of {spec.width}x{spec.height} are too small: letters look like anything else")
     score = survey["strokes"]
     items = np.flatnonzero(score >= settings.score)
     chart = Chart(title="Strokes", values=score, mark=settings.score, bad="above", label="share of a band")
-    if len(items) > settings.rare * len(survey):
-        return Finding(
-            skipped=f"{len(items) / len(survey):.0%} of the images look written on: it seems to be the motif"
-        )
+    # Marks stand apart from what pictures show. Where strokes of any strength are common, they are what is shown.
+    common = float((score >= settings.score / 2).mean())
+    if common > settings.rare:
+        return Finding(skipped=f"{common:.0%} of the images have such strokes: they seem to be the motif")
     return Finding(items=items[np.argsort(-score[items], kind="stable")], charts=(chart,))
