@@ -27,8 +27,8 @@ CHECKS = (
     "blurred", "borders", "exact-duplicates", "label-counts", "low-contrast", "low-information", "outliers", "overlays",
     "too-bright", "too-dark", "too-few", "unreadable", "upscaled", "wrong-labels",
 )  # fmt: skip
-"""What the audit looks for. Near copies are left out: in scans that are all alike a hundred pairs a scan have to be laid
-over each other, which takes a minute of a core for 2,400; what is handed out is compared with every scan in any case.
+"""What the audit looks for. Near copies are left out: in scans that are all alike a hundred pairs a scan have to be
+laid over each other, a minute of a core for 2,400; what is handed out is compared with every scan in any case.
 """
 TELLS = 0.55
 """A membership attack that is surely right in more cases than this knows too much."""
