@@ -8,6 +8,7 @@ import io
 import json
 import tarfile
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -278,6 +279,17 @@ def test_memory_does_not_grow_with_the_pictures(shared, tmp_path, more, most):
     # What grows is what the result names: the path and seed of each file; of tar files there are few. What an image was
     # asked to be has 200 bytes, a record or a manifest 700.
     assert kept[2] - kept[1] < 288 * most, kept
+
+
+def test_a_sheet_is_no_wider_than_its_images_and_is_none_of_them(sample, shared, tmp_path):
+    sample(count=3)
+    with Pillow.open(tmp_path / "out" / "sheet.png") as sheet:
+        width, height = sheet.size
+    assert 0 <= 3 * height - width <= 8  # square images side by side, and the gaps around them
+    *_, made = table.run(
+        "refine", shared, {"source": [str(tmp_path / "out")], "to": str(tmp_path / "finished"), "with": "invert"}
+    )
+    assert sorted(Path(path).stem for path in made.facts["images"]) == [f"seed-{seed:08d}" for seed in range(3)]
 
 
 # Workers

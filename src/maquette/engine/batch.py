@@ -179,11 +179,17 @@ def _entries(places: Sequence[_Place], batch: Batch, *, content: bool = True) ->
         single = os.path.isfile(place.source.where)
         for entry in place.source.entries(content=content):
             path = None if isinstance(entry.content, bytes) else entry.content
-            if not single and entry.path.lower().endswith(_NO_IMAGES):
+            if not single and (entry.path.lower().endswith(_NO_IMAGES) or _is_sheet(path)):
                 continue
             if inside and not single and path is not None and Path(os.path.abspath(path)).is_relative_to(inside):
                 continue
             yield place, entry
+
+
+def _is_sheet(path: str | os.PathLike[str] | None) -> bool:
+    """Whether it shows the images that `sample` wrote beside it, and is none of them."""
+    folder, name = os.path.split(path or "")
+    return name == "sheet.png" and os.path.exists(os.path.join(folder, "samples.jsonl"))
 
 
 def _inner(place: _Place, entry: Entry) -> str:

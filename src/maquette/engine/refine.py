@@ -314,4 +314,4 @@ def before_and_after(words: Sequence[str], batch: Batch, count: int = 8) -> NDAr
             break
     with Decoder(1, LIMITS) as decoder:
         images = [_image(outcome) for outcome in decoder.decode(tasks)]
-    return np.asarray(sheet(images, columns=4 if len(images) > 4 else 2, gap=4))
+    return np.asarray(sheet(images, columns=4 if len(images) > 4 else min(2, len(images)), gap=4))

@@ -232,7 +232,7 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
             "model": str(run.facts["model"]),
             "seeds": (min(rest), max(rest)) if chose else (rest[0], last),
         }
-        press.sheet(path, sheet(first, columns=8, scale=scale), said)
+        press.sheet(path, sheet(first, columns=min(8, len(first)), scale=scale), said)
         yield Made(path=str(path), what="sheet")
     if not inputs.asked and model.spec.conditions:
         names = ", ".join(spec.name for spec in model.spec.conditions)
