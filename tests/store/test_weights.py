@@ -80,7 +80,7 @@ def test_what_is_written_comes_back(tmp_path_factory, tensors, facts):
     assert said == facts and found.keys() == expected.keys()
     assert all(same(found[name], expected[name]) for name in expected)
     assert all(value.flags.owndata or value.base is not None for value in found.values())
-    assert digest == file_digest(path) and weights.read_facts(path) == facts
+    assert digest == file_digest(path)
     # The library agrees.
     library = safetensors.numpy.load_file(path)
     assert library.keys() == expected.keys() and all(same(library[name], expected[name]) for name in expected)

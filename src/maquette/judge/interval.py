@@ -18,7 +18,6 @@ from numpy.typing import NDArray
 from maquette.core.errors import UsageError
 
 GROUPS = 20
-CONFIDENCE = 0.90
 _QUANTILE = 1.7291
 """Of Student's distribution with 19 degrees of freedom, 95 %: both sides together leave out 10 %."""
 Kept = NDArray[np.bool_]

@@ -173,12 +173,6 @@ def read_contents(
     return Contents(tensors, facts, found)
 
 
-def read_facts(path: str | os.PathLike[str], *, max_bytes: int = MAX_BYTES) -> dict[str, Any]:
-    """Only the facts of a file: its form is checked, its numbers are not read."""
-    with _opened(Path(path)) as stream:
-        return _checked_header(Path(path), stream, max_bytes)[2]
-
-
 @contextlib.contextmanager
 def _opened(path: Path) -> Iterator[BinaryIO]:
     """The file, opened for reading; what goes wrong with it is a ModelFileError."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import numpy as np
-
 from maquette.core.image import Image
 from maquette.refining.denoise import measured_noise, non_local_means, total_variation, wavelet_shrunk
 from maquette.refining.neighbourhood import Floats, on_colour
@@ -85,8 +83,3 @@ def denoise_tv(
         return to_depth(total_variation(to_float(colour), amount, iterations), colour.dtype)
 
     return on_colour(image, work)
-
-
-def noise_of(image: Image) -> float:
-    """The standard deviation of the image's noise as a share of white, as the denoisers measure it."""
-    return measured_noise(np.asarray(to_float(image)[..., :3]))
