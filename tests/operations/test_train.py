@@ -282,6 +282,12 @@ def test_wrong_words_are_refused_and_nothing_is_left(command, workspace, changes
     assert not (workspace.runs / "mine").exists()
 
 
+@pytest.mark.parametrize("changes", [{"images": None}, {"family": "gna"}])
+def test_what_is_plainly_wrong_is_said_before_all_else(command, changes):
+    with pytest.raises(UsageError):
+        next(iter(command(**changes)))
+
+
 def test_the_same_command_with_another_word_is_refused(command, workspace):
     list(command())
     with pytest.raises(RunError, match=r"begun with --seed 0, not --seed 1.*another name with --to"):

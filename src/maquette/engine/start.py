@@ -109,11 +109,17 @@ def given_conditions(dataset: Dataset, wish: Wish) -> tuple[tuple[ConditionSpec,
     return tuple(chosen), told
 
 
-def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path, team: Team | None) -> Session:
+def check(wish: Wish) -> None:
+    """Say what is wrong with a wish for a new run, as far as that is seen at once."""
+    REGISTRY.get(wish.family)
     if wish.seconds is None and wish.images is None:
         raise UsageError("training needs an end", do="give --time, such as 10m, or --images, such as 200k")
     if wish.seconds is not None and wish.images is not None:
         raise UsageError("training can have one end only", do="give --time or --images, not both")
+
+
+def _begin(dataset: Dataset, to: Path, wish: Wish, probes: Path, team: Team | None) -> Session:
+    check(wish)
     conditions, told = given_conditions(dataset, wish)
     spec = dataclasses.replace(dataset.spec, tile=wish.tile, conditions=conditions)
     loader = Loader(

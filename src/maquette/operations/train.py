@@ -119,7 +119,7 @@ def _command(request: Train) -> str:
 def _lead(request: Train, workspace: Workspace, dataset: Dataset, to: Path, together: Member | None) -> Iterator[Event]:
     """Train, alone or as the first of several processes."""
     from maquette.engine.copying import copies_warning
-    from maquette.engine.start import Wish, dataset_facts, start
+    from maquette.engine.start import Wish, check, dataset_facts, start
     from maquette.engine.train import train as steps
     from maquette.engine.watch import Watch
     from maquette.store.run import Run
@@ -140,6 +140,8 @@ def _lead(request: Train, workspace: Workspace, dataset: Dataset, to: Path, toge
         device=request.device,
     )
     begun = Run.exists(to)
+    if not begun:
+        check(wish)  # before anything is said of measuring
     yield Note(text=f"{len(dataset):,} images in {dataset.path}" + ("" if begun else "; measuring this machine"))
     probes = workspace.home / "probes.json"
     session = start(dataset, to, wish, probes=probes, team=None if together is None else together.team)
