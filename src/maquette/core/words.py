@@ -7,6 +7,11 @@ from typing import Any
 from maquette.core.settings import Described
 
 
+def plural(count: int, word: str) -> str:
+    """`1 image`, `2 images`."""
+    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"
+
+
 def form(setting: Described) -> str:
     """How a value is written."""
     if setting.form:

@@ -23,6 +23,7 @@ from maquette.core.errors import DataError, UsageError, nearest
 from maquette.core.event import Event, Result
 from maquette.core.files import write_json
 from maquette.core.settings import from_json, to_json
+from maquette.core.words import plural
 from maquette.data import check as checks
 from maquette.data.audit_survey import Survey
 from maquette.data.check import Check, Finding, Severity
@@ -277,8 +278,3 @@ def typed(path: Path) -> str:
     """The path as one would type it here."""
     near = os.path.relpath(path)
     return shlex.quote(str(path) if near.startswith("..") else near)
-
-
-def plural(count: int, word: str) -> str:
-    """`1 image`, `2 images`."""
-    return f"{count:,} {word}" if count == 1 else f"{count:,} {word}s"

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from maquette.core import plot
 from maquette.core.image import Image, convert, mode_of
 from maquette.core.page import Page, Picture, Section, Tone, part
-from maquette.data.audit import Audit, Found, plural, typed
+from maquette.core.words import plural
+from maquette.data.audit import Audit, Found, typed
 from maquette.data.check import Chart, Severity
 
 _TONES: dict[Severity, Tone] = {"harmful": "poor", "doubtful": "fair", "note": "info"}

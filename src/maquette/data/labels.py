@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from maquette.core.condition import ConditionSpec
 from maquette.core.errors import ConditionError, DataError, UsageError
 from maquette.core.spec import DataSpec
-from maquette.data.audit import plural
+from maquette.core.words import plural
 from maquette.data.dataset import Dataset
 from maquette.data.edition import Changes, revise
 from maquette.data.repair import find

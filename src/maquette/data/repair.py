@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from maquette.core.errors import DataError, UsageError, nearest
 from maquette.core.settings import to_json
-from maquette.data.audit import Audit, Found, plural
+from maquette.core.words import plural
+from maquette.data.audit import Audit, Found
 from maquette.data.dataset import ASIDE, PARTS, Dataset
 from maquette.data.edition import Changes, revise
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from maquette.core.errors import DataError, UsageError
 from maquette.core.event import Event, Made, Note, Progress, Result
 from maquette.core.settings import argument, dials, required, setting
+from maquette.core.words import plural
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def complete(request: Complete, workspace: Workspace) -> Iterator[Event]:
     if times is not None:
         facts["ranking"] = [{"file": paths[row].name, "times": round(times[row], 3)} for row in order]
     best = f" {paths[order[0]].name} fits best." if times is not None and len(paths) > 1 else ""
-    summary = f"{len(paths):,} images in {to}; {share:.0%} of the image is as it was.{best}"
+    summary = f"{plural(len(paths), 'image')} in {to}; {share:.0%} of the image is as it was.{best}"
     yield Result(verb="complete", facts=facts, value=Pictures(paths), summary=summary)
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from maquette.core.errors import DataError
 from maquette.core.event import Event, Progress, Result
 from maquette.core.settings import argument, required, setting
+from maquette.core.words import plural
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def decode(request: Decode, workspace: Workspace) -> Iterator[Event]:
         yield Progress.since(began, "decode", done, len(places))
     workspace.index.add_images(places, [{"run": str(run.path)}] * len(places))
     facts = {"images": [str(place) for place in places], "to": str(to)}
-    yield Result(verb="decode", facts=facts, value=Pictures(places), summary=f"{len(places):,} images in {to}.")
+    yield Result(verb="decode", facts=facts, value=Pictures(places), summary=f"{plural(len(places), 'image')} in {to}.")
 
 
 def _safe(name: str, at: int) -> str:

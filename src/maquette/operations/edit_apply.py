@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from maquette.core.errors import UsageError
 from maquette.core.event import Event, Made, Result
 from maquette.core.settings import setting
+from maquette.core.words import plural
 from maquette.operations._edits import Editing, bench, points_of
 from maquette.operations.operation import operation
 
@@ -64,7 +65,7 @@ def edit_apply(request: Apply, workspace: Workspace) -> Iterator[Event]:
     yield from on.finish(workspace)
     change = float(np.abs(made.astype(np.float64) - before).mean())
     facts = {"images": [str(path) for path in on.written], "to": str(on.to), "directions": amounts, "change": change}
-    summary = f"{len(points):,} images in {on.to}."
+    summary = f"{plural(len(points), 'image')} in {on.to}."
     yield Result(verb=verb, facts=facts, value=Pictures(on.written), summary=summary)
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from maquette.core.errors import UsageError
 from maquette.core.event import Event, Made, Result
 from maquette.core.settings import setting
+from maquette.core.words import plural
 from maquette.operations._edits import Editing, bench, points_of
 from maquette.operations.operation import operation
 
@@ -91,5 +92,5 @@ def edit_mix(request: Mixing, workspace: Workspace) -> Iterator[Event]:
     yield from on.finish(workspace)
     facts = {"images": [str(path) for path in on.written], "to": str(on.to), "weights": list(weights)}
     what = f"{len(points)} images and seeds"
-    summary = f"{len(on.written):,} images made of {what} in {on.to}."
+    summary = f"{plural(len(on.written), 'image')} made of {what} in {on.to}."
     yield Result(verb=verb, facts=facts, value=Pictures(on.written), summary=summary)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from maquette.core.event import Event, Made, Note, Result, Table
+from maquette.core.words import plural
 from maquette.operations._edits import Editing, bench, points_of
 from maquette.operations.operation import operation
 
@@ -71,5 +72,5 @@ def edit_reconstruct(request: Reconstruct, workspace: Workspace) -> Iterator[Eve
         yield Note(text="more of the images comes back with --refine 200")
     yield from on.finish(workspace)
     facts = {"images": [str(path) for path in on.written], "found": rows, "to": str(on.to)}
-    summary = f"{len(points):,} images in {on.to}; {float(np.mean(kept)):.1f} decibels are kept on average."
+    summary = f"{plural(len(points), 'image')} in {on.to}; {float(np.mean(kept)):.1f} decibels are kept on average."
     yield Result(verb=verb, facts=facts, value=Pictures(on.written), summary=summary)

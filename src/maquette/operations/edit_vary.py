@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from maquette.core.event import Event, Made, Result
 from maquette.core.settings import setting
+from maquette.core.words import plural
 from maquette.operations._edits import Editing, bench, points_of
 from maquette.operations.operation import operation
 
@@ -82,5 +83,5 @@ def edit_vary(request: Vary, workspace: Workspace) -> Iterator[Event]:
         yield Made(path=str(on.to / "sheet.png"), what="sheet")
     yield from on.finish(workspace)
     facts = {"images": [str(path) for path in on.written], "to": str(on.to), "amount": request.amount}
-    summary = f"{len(on.written):,} variations of {len(points):,} images in {on.to}."
+    summary = f"{plural(len(on.written), 'variation')} of {plural(len(points), 'image')} in {on.to}."
     yield Result(verb=verb, facts=facts, value=Pictures(on.written), summary=summary)

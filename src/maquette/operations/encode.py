@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from maquette.core.errors import DataError
 from maquette.core.event import Event, Made, Result
 from maquette.core.settings import argument, required
+from maquette.core.words import plural
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def encode(request: Encode, workspace: Workspace) -> Iterator[Event]:
     left = f"; set aside: {len(files.set_aside):,}" if files.set_aside else ""
     yield Result(
         verb="encode", facts=facts,
-        summary=f"{len(names):,} images in {len(content):,} bytes, {raw / len(content):,.0f} times smaller than their "
-        f"pixels, in {to}{left}.",
+        summary=f"{plural(len(names), 'image')} in {len(content):,} bytes, {raw / len(content):,.0f} times smaller "
+        f"than their pixels, in {to}{left}.",
         next=(f"maquette decode {request.run} {to} --to decoded",),
     )  # fmt: skip

@@ -12,6 +12,7 @@ from maquette.core.choices import TILES, Format, Tile
 from maquette.core.errors import UsageError, nearest
 from maquette.core.event import Event, Made, Note, Result, Table
 from maquette.core.settings import argument, setting, to_json
+from maquette.core.words import plural
 from maquette.core.workers import FORM, Workers
 from maquette.operations.operation import in_memory, operation
 
@@ -152,7 +153,7 @@ def _introduced(result: Result, workspace: Workspace) -> Result:
     old = f", {there:,} of them were there already" if there else ""
     return Result(
         verb="refine", facts=facts, value=Pictures(paths),
-        summary=f"{len(paths):,} {'image' if len(paths) == 1 else 'images'} in {facts['to']}{old}{aside}.",
+        summary=f"{plural(len(paths), 'image')} in {facts['to']}{old}{aside}.",
     )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from maquette.core.errors import DataError, UsageError, nearest
 from maquette.core.event import Event, Result
 from maquette.core.settings import argument, setting
+from maquette.core.words import plural
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def remove(request: Remove, workspace: Workspace) -> Iterator[Event]:
         "dataset": str(data.path), "removed": max(0, -change), "brought_back": max(0, change), "kept": data.in_use,
         "digest": data.digest, "edition": number(data),
     }  # fmt: skip
-    words = f"{abs(change):,} image{'s' if abs(change) != 1 else ''} {'set aside' if change <= 0 else 'brought back'}"
+    words = f"{plural(abs(change), 'image')} {'set aside' if change <= 0 else 'brought back'}"
     summary = f"{data.path}: {words}; {data.in_use:,} are in use (edition {number(data)})."
     yield Result(verb="remove", facts=facts, value=data, summary=summary)
 

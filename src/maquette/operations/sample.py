@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, overload
 from maquette.core.errors import DataError, UsageError
 from maquette.core.event import Event, Made, Note, Progress, Result, Warning
 from maquette.core.settings import argument, dials, setting
+from maquette.core.words import plural
 from maquette.core.workers import FORM
 from maquette.operations.operation import operation
 
@@ -244,7 +245,8 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
         "images": output.files, "seeds": output.seeds, "count": output.count, "to": str(to),
         "set_aside": inputs.refused,
     }  # fmt: skip
-    summary = f"{output.count:,} images of the seeds {min(seeds)} to {max(seeds)}{chose} in {to}."
+    which = f"seeds {min(seeds)} to {max(seeds)}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    summary = f"{plural(output.count, 'image')} of the {which}{chose} in {to}."
     if request.shards:
         summary = f"{summary[:-1]}, in {len(output.files):,} tar files."
     if gate:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from maquette.core.errors import DataError, MaquetteError
 from maquette.core.event import Event, Made, Note, Result, Table
 from maquette.core.settings import argument, setting
+from maquette.core.words import plural
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def score(request: Score, workspace: Workspace) -> Iterator[Event]:
     }  # fmt: skip
     strange = sum(share is not None and share >= 0.99 for share in odd)
     told = "" if usual is None else f"; {strange:,} of them are odder than 99 % of {len(usual):,} usual images"
-    yield Result(verb="score", facts=facts, value=facts["images"], summary=f"{len(names):,} images{told}.")
+    yield Result(verb="score", facts=facts, value=facts["images"], summary=f"{plural(len(names), 'image')}{told}.")
 
 
 def _csv(columns: tuple[str, ...], rows: list[tuple[str, str, str]]) -> bytes:

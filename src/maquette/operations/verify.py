@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from maquette.core.errors import DataError, TrustError, UsageError
 from maquette.core.event import Event, Progress, Result, Table
 from maquette.core.settings import argument, setting
+from maquette.core.words import plural
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
@@ -62,9 +63,7 @@ def verify(request: Verify, workspace: Workspace) -> Iterator[Event]:
     counts = Counter(str(report["status"]) for report in reports)
     said = ", ".join(f"{count:,} {status}" for status, count in counts.most_common())
     facts = {"images": reports, "counts": dict(counts)}
-    yield Result(
-        verb="verify", facts=facts, value=reports, summary=f"{len(reports):,} file{'s' * (len(reports) != 1)}: {said}."
-    )
+    yield Result(verb="verify", facts=facts, value=reports, summary=f"{plural(len(reports), 'file')}: {said}.")
 
 
 def _recognise(reports: list[dict[str, Any]], workspace: Workspace) -> None:

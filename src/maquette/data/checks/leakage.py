@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from maquette.data.audit import plural
+from maquette.core.words import plural
 from maquette.data.audit_survey import Survey, joined
 from maquette.data.check import Finding, NoSettings, check
 from maquette.data.checks.near_duplicates import Settings as Near
