@@ -132,3 +132,21 @@ def test_captions_add_to_both_losses(phase):
         totals.append(family.loss(batch, phase).total.item())
     assert totals[1] > totals[0]
     assert not any("captions" in name for name in small(LABELLED).loss(batch_of(LABELLED), phase).statistics)
+
+
+@pytest.mark.parametrize("spec", [PLAIN, LABELLED], ids=["nothing asked", "a label asked"])
+def test_the_random_numbers_speak_at_every_level(spec):
+    """Not only at the start: images of one label would all look alike."""
+    family = small(spec).eval()
+    generator = family.generator
+    with torch.no_grad():
+        generator.start.weight[:, : family.config.latent] = 0  # the start hears the wish alone
+        wish = family.embed({"kind": torch.zeros(4, dtype=torch.long)}) if spec.conditions else None
+        one = torch.zeros(4, family.config.field, *generator.sizes[0])
+        noises = [torch.zeros(4, 1, *size) for size in generator.sizes]
+        images = generator(torch.randn(4, family.config.latent), one, noises, wish)
+        assert images.std(dim=0).mean() > 1e-3
+        for level in generator.levels:
+            level.steer.weight[:, : family.config.latent] = 0
+        still = generator(torch.randn(4, family.config.latent), one, noises, wish)
+        torch.testing.assert_close(still, still[:1].expand_as(still))

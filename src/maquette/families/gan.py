@@ -53,25 +53,24 @@ def smooth_(weight: Tensor) -> None:
 
 
 class Level(nn.Module):
-    """One level of the generator: normalise, let the wish and fresh noise speak, double the size."""
+    """One level of the generator: normalise, let what the image is made from and fresh noise speak, double the size."""
 
     def __init__(self, inputs: int, outputs: int, config: Settings, spec: DataSpec, *, steering: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(inputs)
-        self.steer = nn.Linear(steering, 2 * inputs) if steering else None
-        if self.steer is not None:
-            nn.init.zeros_(self.steer.weight)
-            nn.init.zeros_(self.steer.bias)
+        # The random numbers speak here as well as the wish: where the wish alone did, it alone came to say how an image
+        # looks, and all images of a label were alike (docs/log.md).
+        self.steer = nn.Linear(steering, 2 * inputs)
+        nn.init.normal_(self.steer.weight, std=0.02)
+        nn.init.zeros_(self.steer.bias)
         self.noise = nn.Parameter(torch.full((inputs, 1, 1), config.grain)) if config.grain else None
         self.grow = Enlargement(inputs, outputs, tile=spec.tile, bias=outputs == spec.channels)
         smooth_(self.grow.weight)
 
-    def forward(self, x: Tensor, wish: Tensor | None, noise: Tensor) -> Tensor:
+    def forward(self, x: Tensor, known: Tensor, noise: Tensor) -> Tensor:
         """N inputs H W, N steering, N 1 H W -> N outputs 2H 2W."""
-        x = self.norm(x)
-        if self.steer is not None and wish is not None:
-            scale, shift = self.steer(wish)[:, :, None, None].chunk(2, dim=1)
-            x = x * (1 + scale) + shift
+        scale, shift = self.steer(known)[:, :, None, None].chunk(2, dim=1)
+        x = self.norm(x) * (1 + scale) + shift
         if self.noise is not None:
             x = x + self.noise * noise
         return torch.as_tensor(self.grow(F.relu(x)))
@@ -84,8 +83,7 @@ class Generator(nn.Module):
         super().__init__()
         levels, height, width = grid(spec)
         channels = [config.width * min(WIDEST, 2**level) for level in reversed(range(levels))]
-        wished = config.embedding if is_asked(spec) else 0
-        inputs = config.latent + wished
+        inputs = config.latent + (config.embedding if is_asked(spec) else 0)
         # The start is the same everywhere but for noise, so that patterns come from noise; places are learned slowly.
         # A start of its own for every place is ahead for the first minute and behind after it (docs/log.md).
         self.start = nn.Linear(inputs, channels[0])
@@ -93,7 +91,7 @@ class Generator(nn.Module):
         self.seeds = Convolution(config.field, channels[0], 3, tile=spec.tile, bias=False)
         self.sizes = [(height << level, width << level) for level in range(levels)]
         self.levels = nn.ModuleList(
-            Level(before, after, config, spec, steering=wished)
+            Level(before, after, config, spec, steering=inputs)
             for before, after in itertools.pairwise([*channels, spec.channels])
         )
 
@@ -102,7 +100,7 @@ class Generator(nn.Module):
         known = z if wish is None else torch.cat([z, wish], dim=1)
         x = self.start(known)[:, :, None, None] + self.seeds(field) + self.place
         for level, noise in zip(self.levels, noises, strict=True):
-            x = level(x, wish, noise)
+            x = level(x, known, noise)
         return torch.tanh(x)
 
 
