@@ -3,6 +3,7 @@ import { html, render, useEffect, useState } from "./base.js";
 import { arriving, watchDrops } from "./arrive.js";
 import { Wrong } from "./controls.js";
 import { Banner, Drop, Help, Rail, Toast, Top, Tray, watchKeys } from "./shell.js";
+import { away } from "./server.js";
 import { datasets, go, learn, listen, place, refresh, ROOMS } from "./state.js";
 import { kept } from "./base.js";
 
@@ -11,23 +12,26 @@ const loaded = new Map();
 function Room() {
   const { room } = place.value;
   const [, redraw] = useState(0);
-  const [error, fail] = useState("");
+  const [unknown, fail] = useState("");
+  const [missing, lack] = useState("");
   const there = loaded.get(room);
   const forms = room !== "data" || arriving.value !== null; // the wall of a dataset has none
+  // Both are tried again as soon as a server that was away answers.
   useEffect(() => {
-    if (forms) learn().catch((problem) => fail(problem.message));
-  }, [forms]);
+    if (forms && !away.value) learn().then(() => fail(""), (problem) => fail(problem.message));
+  }, [forms, away.value]);
   useEffect(() => {
-    if (there) return;
+    if (there || away.value) return;
     import(`./rooms/${room}.js`).then(
       (module) => {
         loaded.set(room, module.Room);
+        lack("");
         redraw((n) => n + 1);
       },
-      () => fail("This room could not be loaded; reload the page once the server answers"),
+      () => lack("This room could not be loaded; reload the page once the server answers"),
     );
-  }, [room, there]);
-  if (error) return html`<main class="room"><${Wrong} text=${error} /></main>`;
+  }, [room, there, away.value]);
+  if (unknown || missing) return html`<main class="room"><${Wrong} text=${unknown || missing} /></main>`;
   if (!there || datasets.value === null) return html`<main class="room waiting" aria-busy="true"></main>`;
   return html`<main class="room" id=${`room-${room}`}><${there} key=${room} /></main>`;
 }

@@ -2,7 +2,7 @@
 import { html, useEffect, useRef, useState } from "../base.js";
 import { bring, useDrop } from "../arrive.js";
 import { Act, Bar, Button, Choices, Empty, Field, More, Wrong, useAct, useKept } from "../controls.js";
-import { ask, at } from "../server.js";
+import { ask, at, away } from "../server.js";
 import { changed, choose, dataset, datasets, families, family, go, jobs, learnFamilies, pause, place, refresh, run, runs, start, stop, tell, theDataset, theRun, trains, verb } from "../state.js";
 import { Plot } from "../plot.js";
 import { left, many, named, number, sentence, share, title, unused } from "../words.js";
@@ -43,8 +43,8 @@ function kinds() {
 function New() {
   const [unknown, fail] = useState("");
   useEffect(() => {
-    learnFamilies().catch((problem) => fail(problem.message));
-  }, []);
+    if (!away.value) learnFamilies().then(() => fail(""), (problem) => fail(problem.message));
+  }, [away.value]);
   const [values, set] = useKept("train", { family: "flow", time: "2m" });
   const [own, setOwn] = useKept(`train.${values.family}`);
   const [to, setTo] = useState(undefined);
