@@ -1,10 +1,12 @@
 """A studio on a free port in a thread of the test, and one without a socket."""
 
+import asyncio
 import contextlib
 import http.client
 import json
 import threading
 import urllib.parse
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +18,12 @@ from maquette.faces.http.verbs import described
 from maquette.store.workspace import Workspace
 
 TOKEN = "a-token-for-these-tests"
+
+
+def finished(coroutine):
+    """What a coroutine comes to, in a thread of its own: a browser of another test may keep a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()
 
 
 @dataclass

@@ -1,6 +1,5 @@
 """Nobody comes in without the token and from elsewhere: every route, every method, every way, from the route table."""
 
-import asyncio
 import re
 
 import pytest
@@ -11,7 +10,7 @@ from maquette.faces.http.access import Access, is_loopback
 from maquette.faces.http.server import _token
 from maquette.operations.studio import Studio
 from maquette.store.workspace import Workspace
-from tests.faces.http.served import TOKEN, Direct, opened, tree
+from tests.faces.http.served import TOKEN, Direct, finished, opened, tree
 
 HOST = ("host", "127.0.0.1:8737")
 BEARER = ("authorization", f"Bearer {TOKEN}")
@@ -70,7 +69,7 @@ def test_every_route_refuses_every_method_and_every_stranger_and_nothing_changes
                     assert "access-control-allow-origin" not in answer.headers
                     assert "set-cookie" not in answer.headers and TOKEN.encode() not in answer.content
 
-    asyncio.run(ask())
+    finished(ask())
     assert tree(furnished) == before
 
 
@@ -83,7 +82,7 @@ def test_the_token_lets_in_as_header_and_as_cookie(furnished):
             answer = await direct("GET", "/health", headers)
             assert answer.status == 200, headers
 
-    asyncio.run(ask())
+    finished(ask())
 
 
 def test_the_address_with_the_token_sets_a_cookie_and_loses_the_token(furnished):
@@ -107,7 +106,7 @@ def test_the_address_with_the_token_sets_a_cookie_and_loses_the_token(furnished)
         for headers in ([("host", "evil.example")], [HOST, ("origin", "null")]):
             assert (await direct("GET", f"/?token={TOKEN}", headers)).status == 403
 
-    asyncio.run(ask())
+    finished(ask())
 
 
 def test_a_stale_token_is_told_from_none(furnished):
@@ -119,7 +118,7 @@ def test_a_stale_token_is_told_from_none(furnished):
         page = await direct("GET", "/", [HOST])
         assert page.status == 401 and "maquette studio" in page.content.decode()
 
-    asyncio.run(ask())
+    finished(ask())
 
 
 def test_what_is_no_request_for_a_page_is_closed(furnished):
@@ -131,7 +130,7 @@ def test_what_is_no_request_for_a_page_is_closed(furnished):
 
         await Direct(furnished).app({"type": "websocket", "headers": [], "path": "/"}, None, send)
 
-    asyncio.run(ask())
+    finished(ask())
     assert sent == [{"type": "websocket.close", "code": 1008}]
 
 

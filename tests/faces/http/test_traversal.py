@@ -1,10 +1,9 @@
 """No word of a path, a query or a body leads out of the workspace: a hundredth of what benchmarks/serving.py tries."""
 
-import asyncio
-
 import pytest
 
 from tests.faces.http import traversal
+from tests.faces.http.served import finished
 
 COUNT = 50
 
@@ -15,15 +14,15 @@ def places(workspace, tmp_path):
 
 
 def test_no_path_parameter_leads_out_of_the_workspace(places):
-    tried, wrong = asyncio.run(traversal.paths(*places, COUNT))
+    tried, wrong = finished(traversal.paths(*places, COUNT))
     assert tried >= COUNT * 20 and wrong == []
 
 
 def test_no_query_and_no_body_leads_out_of_the_workspace(places):
-    tried, wrong = asyncio.run(traversal.words(*places, COUNT))
+    tried, wrong = finished(traversal.words(*places, COUNT))
     assert tried >= COUNT * 40 and wrong == []
 
 
 def test_the_trial_finds_what_it_looks_for(places):
-    _, wrong = asyncio.run(traversal.words(*places, 8, paths=True))
+    _, wrong = finished(traversal.words(*places, 8, paths=True))
     assert len(wrong) > 20, "where paths are allowed, they lead out"
