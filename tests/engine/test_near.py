@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 import torch
 from groups import play
@@ -65,6 +68,41 @@ def test_nobody_waits_for_a_process_that_is_gone(way, monkeypatch):
         return True
 
     assert play(2, work)[0]
+
+
+@pytest.mark.parametrize("when", ["before all know of it", "before all have it"])
+def test_nothing_lies_about_where_a_process_ends_while_memory_is_shared(when, monkeypatch, tmp_path):
+    monkeypatch.setattr(near, "_FOLDER", tmp_path)
+
+    def lost(*given):
+        raise Lost("process 1 of 2 has ended")
+
+    def work(team):
+        if team.rank == 1:
+            setattr(team, "share_json" if when == "before all know of it" else "send_up", lost)
+        team.add_up(torch.ones(3))
+
+    with pytest.raises((Lost, threading.BrokenBarrierError)):
+        play(2, work)
+    assert not any(tmp_path.iterdir())
+
+
+def test_a_wait_that_was_itself_stopped_goes_on(monkeypatch):
+    """A training that was put aside for an hour has not waited for an hour."""
+    clock, lag = time.monotonic, []
+    monkeypatch.setattr(near.time, "monotonic", lambda: clock() + (3600 * len(lag)))
+
+    def work(team):
+        team.add_up(torch.ones(3))
+        if team.rank == 1:
+            time.sleep(0.3)
+            lag.append(True)
+            time.sleep(0.3)
+        values = torch.ones(3)
+        team.add_up(values)
+        return values.tolist()
+
+    assert play(2, work) == [[2.0] * 3] * 2
 
 
 @pytest.mark.parametrize("kind", [torch.float64, torch.int64, torch.bfloat16, torch.float32])

@@ -14,7 +14,9 @@ from maquette.core.event import Result
 from maquette.data.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.probe import Choice
+from maquette.operations import _reading
 from maquette.operations import operation as table
+from maquette.store.tokens import TokenFile, pack, read
 from maquette.store.workspace import Workspace
 
 
@@ -204,3 +206,33 @@ def test_an_autoencoder_restores_in_a_recipe(shared, tmp_path):
         shared, "refine", source=[str(shared.home / "pictures" / "shape 0.png")], to=str(tmp_path / "out"), with_=words
     )
     assert made.value[0].shape == (40, 48, 3)
+
+
+@pytest.mark.parametrize("left", [20, 5, 0])
+def test_files_that_go_away_meanwhile_are_left_out(left, shared, tmp_path, monkeypatch):
+    """They are counted, then the model is loaded, then they are read: what is named is what was read."""
+    picture = next((shared.home / "pictures").glob("shape*"))
+    for at in range(left + 1):
+        shutil.copy(picture, tmp_path / f"{at:02}.png")
+
+    through = _reading.Reading.through
+
+    def later(self, take, verb):
+        for at in range(max(left - 1, 0), left + 1):
+            (tmp_path / f"{at:02}.png").unlink()
+        return through(self, take, verb)
+
+    monkeypatch.setattr(_reading.Reading, "through", later)
+    asked = {"run": "codec", "source": [str(tmp_path)], "to": str(tmp_path / "all.tokens")}
+    if not left:
+        with pytest.raises(DataError):
+            do(shared, "encode", **asked)
+        return
+    do(shared, "encode", **asked)
+    found = read(tmp_path / "all.tokens")
+    assert len(found.names) == len(found.tokens) == left - 1
+
+
+def test_names_and_tokens_belong_together():
+    with pytest.raises(ValueError, match="2 names for the tokens of 1"):
+        pack(TokenFile(model="0" * 64, levels=(8,), names=("a", "b"), tokens=np.zeros((1, 2, 2), np.int32)))

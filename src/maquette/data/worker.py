@@ -278,6 +278,14 @@ def _digest(content: bytes, size: int | None = None) -> str:
     return digest.hexdigest()
 
 
+def _mapped(page: int) -> int:
+    """Bytes of address space that this process has already: its libraries are not what a file needs."""
+    try:
+        return int(Path("/proc/self/statm").read_bytes().split()[0]) * page
+    except (OSError, ValueError):
+        return 0
+
+
 class Guard:
     """Limits that the system itself holds this process to (where it has them: not on Windows)."""
 
@@ -290,7 +298,8 @@ class Guard:
         except ImportError:
             return
         self._resource = resource
-        for name, value in (("RLIMIT_AS", limits.memory), ("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0)):
+        memory = limits.memory + _mapped(resource.getpagesize())
+        for name, value in (("RLIMIT_AS", memory), ("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0)):
             with contextlib.suppress(ValueError, OSError, AttributeError):
                 resource.setrlimit(getattr(resource, name), (value, value))
 

@@ -12,6 +12,7 @@ which a step of a gan has twenty, then takes longer than what it sums.
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import os
 import platform
@@ -41,6 +42,8 @@ _TURNS, _SOON, _LONG = 200, 0.005, 0.5
 """How often to look before sleeping at all; seconds of short sleeps, and of longer ones."""
 _LOOK = 0.1
 """Seconds between two looks at whether those that are waited for still live."""
+_STOPPED = 1.0
+"""Seconds between two such looks that count as waiting, at most."""
 
 
 class Speaks(Protocol):
@@ -120,16 +123,21 @@ class Near:
         for _ in range(_TURNS):
             if said[place] >= count:
                 return
-        began = looked = time.monotonic()
+        looked, waited = time.monotonic(), 0.0
+        began = looked
         while said[place] < count:
             now = time.monotonic()
             time.sleep(0.0 if now - began < _SOON else 0.0002 if now - began < _LONG else 0.002)
             if now - looked > _LOOK:
+                # A wait that was itself stopped for an hour, and goes on, has not waited for an hour.
+                waited += min(now - looked, _STOPPED)
                 looked = now
                 gone = said[place + 3] or _began(said[place + 1]) != said[place + 2]
-                if gone and said[place] < count:
+                if said[place] >= count:
+                    return
+                if gone:
                     raise RuntimeError(f"process {other} of {self._team.world} has ended")
-                if now - began > self._patience:
+                if waited > self._patience:
                     raise RuntimeError(f"process {other} of {self._team.world} does not answer")
 
     def _fits(self, size: int) -> bool:
@@ -141,17 +149,21 @@ class Near:
         path, whole = "", _LINE * world + 2 * world * room
         if rank == 0 and whole <= _LARGEST:
             path = _reserve(whole)
-        path = self._team.share_json(path)
-        found = _mapped(path, whole) if path else None
-        if found is not None:
-            said = memoryview(found)[: _LINE * world].cast("q")
-            said[rank * (_LINE // 8) + 1] = os.getpid()
-            said[rank * (_LINE // 8) + 2] = _began(os.getpid())
-            self._said = said
-        there = torch.tensor([0.0 if found is None else 1.0])
-        self._team.send_up(there)  # then all have said who they are
-        if rank == 0 and path:
-            os.unlink(path)  # who has it keeps it, and nothing of it is left when all have ended
+        try:
+            path = self._team.share_json(path)
+            found = _mapped(path, whole) if path else None
+            if found is not None:
+                said = memoryview(found)[: _LINE * world].cast("q")
+                said[rank * (_LINE // 8) + 1] = os.getpid()
+                said[rank * (_LINE // 8) + 2] = _began(os.getpid())
+                self._said = said
+            there = torch.tensor([0.0 if found is None else 1.0])
+            self._team.send_up(there)  # then all have said who they are, and have it
+        except BaseException:
+            _let_go(path)  # whoever is left: the first one may be the one that has ended
+            raise
+        if rank == 0:
+            _let_go(path)  # who has it keeps it, and nothing of it is left when all have ended
         seen = torch.tensor([float(int(there.item()) == world and self._see())])
         self._team.send_up(seen)
         self._possible = found is not None and int(seen.item()) == world
@@ -198,6 +210,13 @@ def _reserve(size: int) -> str:
     finally:
         os.close(handle)
     return path
+
+
+def _let_go(path: str) -> None:
+    """Take away the name of a file in memory, if it still has one."""
+    if path:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
 
 
 def _mapped(path: str, size: int) -> mmap.mmap | None:

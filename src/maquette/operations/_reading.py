@@ -45,10 +45,12 @@ class Reading:
             else:
                 self.names.append(file.name)
                 waiting.append(file.image)
-            if len(waiting) == TOGETHER or (done == len(self) and waiting):
+            if len(waiting) == TOGETHER:
                 take(waiting)
                 waiting = []
             yield Progress.since(began, verb, done, len(self))
+        if waiting:  # fewer may have come than there were when they were counted
+            take(waiting)
         if not self.names:
-            name, reason = self._aside[0]
+            name, reason = next(iter(self._aside), ("the files", "they are not there any more"))
             raise DataError(reason, where=name, do="give images that can be read")

@@ -46,6 +46,8 @@ class TokenFile:
 
 def pack(content: TokenFile) -> bytes:
     """The bytes of a file."""
+    if len(content.names) != len(content.tokens):
+        raise ValueError(f"{len(content.names)} names for the tokens of {len(content.tokens)} images")
     head = {
         "format": 1, "model": content.model, "levels": list(content.levels), "grid": list(content.tokens.shape[1:]),
         "names": list(content.names),

@@ -62,6 +62,18 @@ def test_archives_inside_a_folder(tmp_path: Path, packing: str) -> None:
 
 
 @pytest.mark.parametrize("packing", ["zip", "tar"])
+def test_an_archive_beside_folders_keeps_its_labels(tmp_path: Path, packing: str) -> None:
+    """Its own folders are labels, as those beside it are."""
+    (tmp_path / "in" / "birds").mkdir(parents=True)
+    for k in range(6):
+        (tmp_path / "in" / "birds" / f"{k}.png").write_bytes(png(k))
+    more = {f"{name}/{k}.png": png(100 * len(name) + k) for name in ("cats", "hounds") for k in range(6)}
+    archive(tmp_path / "in" / f"more.{packing}", more, packing)
+    data, _ = run(tmp_path / "in", tmp_path / "out.mq")
+    assert sorted(values(data, "label")) == ["birds"] * 6 + ["cats"] * 6 + ["hounds"] * 6
+
+
+@pytest.mark.parametrize("packing", ["zip", "tar"])
 def test_parts_inside_an_archive(tmp_path: Path, packing: str) -> None:
     """Folders train and test inside an archive are parts, and the folders below are labels."""
     files = {f"{part}/{'ab'[k % 2]}/{k}.png": png(100 * len(part) + k) for part in ("train", "test") for k in range(6)}
@@ -213,6 +225,20 @@ def test_files_that_are_refused(tmp_path: Path, packing: str) -> None:
     assert sum("leads out of the archive" in reason for reason in found.values()) == len(NAMES) - 1
     assert "archive inside an archive" in found["inner.zip"] and "archive inside an archive" in found["inner.png"]
     assert sorted(os.listdir(tmp_path)) == ["out.mq", "x"]
+
+
+@pytest.mark.parametrize("size", [-512, -1024, -1, 1 << 40, 1 << 62, 1 << 64, 1 << 70])
+def test_a_header_of_a_tar_that_lies_about_its_size(tmp_path: Path, size: int) -> None:
+    """Nothing is waited for, for ever; the images before it are there."""
+    header = bytearray(tarfile.TarInfo("bad.png").tobuf(tarfile.GNU_FORMAT))
+    header[124:136] = tarfile.itn(size, 12, tarfile.GNU_FORMAT)  # type: ignore[attr-defined]
+    header[148:156] = b" " * 8
+    header[148:156] = b"%06o\0 " % tarfile.calc_chksums(bytes(header))[0]  # type: ignore[attr-defined]
+    good = tarred({f"{k}.png": png(k) for k in range(3)}).rstrip(b"\0")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.tar").write_bytes(good + bytes(-len(good) % 512) + bytes(header) + bytes(1024))
+    data, _ = run(tmp_path / "in", tmp_path / "out.mq")
+    assert paths(data) == [f"x.tar/{k}.png" for k in range(3)]
 
 
 def test_links_and_special_files_of_a_tar(tmp_path: Path) -> None:

@@ -273,8 +273,8 @@ class Folder:
     ) -> Entry:
         home = path.rpartition("/")[0]
         if home != self._lately[0]:
-            names = tuple(home.split("/"))
-            found: Part | None = SPLITS.get(names[0].lower()) if self._splits else None
+            names = tuple(home.split("/")) if home else ()
+            found: Part | None = SPLITS.get(names[0].lower()) if self._splits and names else None
             self._lately = home, names[1:] if found else names, found
         _, folders, part = self._lately
         if said and part is None:

@@ -99,10 +99,18 @@ class Tar:
                     yield None
 
     def _heads(self, raw: BinaryIO) -> Iterator[tuple[str, tarfile.TarInfo]]:
-        """The plain files of an archive that is not packed, as far as it is whole."""
+        """The plain files of an archive that is not packed, as far as it is whole; what is wrong then, is said later.
+
+        A header that says less than nothing follows would lead back to itself, for ever.
+        """
         raw.seek(0)
-        with contextlib.suppress(tarfile.TarError, EOFError), tarfile.open(fileobj=raw, mode="r:") as archive:
+        last = -1
+        damage = (tarfile.TarError, EOFError, OSError, ValueError, OverflowError)
+        with contextlib.suppress(*damage), tarfile.open(fileobj=raw, mode="r:") as archive:
             for member in archive:
+                if member.size < 0 or member.offset <= last:
+                    return
+                last = member.offset
                 archive.members = []  # type: ignore[attr-defined]
                 path, trouble = inner_name(member.name)
                 if not trouble and member.isreg() and member.sparse is None:
