@@ -14,7 +14,7 @@ class Limits:
     seconds: float = 9.0
     """For one image."""
     memory: int = 1 << 30
-    """Bytes of address space of a worker, where the system can hold it to them."""
+    """Bytes of address space that a worker may take beside its libraries, where the system can hold it to them."""
     file: int = 256 << 20
     """Bytes of a file that is read whole; films are read piece by piece."""
     frames: int = 4096
