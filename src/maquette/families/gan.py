@@ -30,7 +30,7 @@ from maquette.nn.settling import settling
 
 FEW = 500
 """From fewer images than this nothing is learned but by showing them changed, from the start."""
-SURE = 0.5
+SURE = 0.25
 """How sure the critic may be of real images (the mean sign of its answers) before it is shown them changed more."""
 PACE = 10
 """After so many times through the data a critic that stays too sure sees everything changed."""
@@ -193,7 +193,7 @@ class Settings(FamilyConfig):
     """Settings of the pair."""
 
     batch: int = setting(32, "images a step", ge=1, le=65536)
-    average: int = setting(1_000, "half-life of the running average of the weights, in images", ge=1)
+    average: int = setting(2_500, "half-life of the running average of the weights, in images", ge=1)
     width: int = setting(64, "channels of the finest level; coarser levels have more", ge=4, le=512)
     latent: int = setting(100, "random numbers an image is made from", ge=2, le=4096)
     field: int = setting(16, "random numbers at every place of the small grid", ge=1, le=256)
