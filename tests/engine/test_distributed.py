@@ -211,8 +211,8 @@ def train_command(dataset, to, **more):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="signals are sent")
 def test_the_loss_of_a_process_ends_training_in_a_sentence_and_the_same_command_goes_on_exactly(shapes, tmp_path):
     straight, lost = tmp_path / "straight", tmp_path / "lost"
-    learn(shapes, straight, 6_400, world=2, family="oracle", changes={})  # a sum of two is the same whoever adds up
-    settings = {"images": 6_400, "save_every": 0.01, "scale": "nano"}
+    learn(shapes, straight, 12_800, world=2, family="oracle", changes={})  # a sum of two is the same whoever adds up
+    settings = {"images": 12_800, "save_every": 0.01, "scale": "nano"}
     helpers = []
     popen = subprocess.Popen
 
@@ -225,14 +225,14 @@ def test_the_loss_of_a_process_ends_training_in_a_sentence_and_the_same_command_
         events = train_command(shapes, lost, processes=2, **settings)
         with pytest.raises(TrainingError, match=r"process 1 of 2 ended by signal 9.*the same command"):
             for event in events:
-                if event.name == "progress" and len(Run.open(lost).checkpoints()) > 1:
+                if event.name in ("progress", "made") and len(Run.open(lost).checkpoints()) > 1:
                     helpers[0].send_signal(signal.SIGKILL)
-    assert 0 < state(lost).images < 6_400
+    assert 0 < state(lost).images < 12_800
 
     *events, result = train_command(shapes, lost, **settings)
     assert any("going on from" in getattr(event, "text", "") for event in events)
     assert not any("sums are rounded" in getattr(event, "text", "") for event in events)  # again with two
-    assert result.facts["images_seen"] == 6_400
+    assert result.facts["images_seen"] == 12_800
     ends = [state(path).tensors for path in (straight, lost)]
     assert all(np.array_equal(value, ends[1][name]) for name, value in ends[0].items())
 

@@ -241,6 +241,18 @@ def test_a_header_of_a_tar_that_lies_about_its_size(tmp_path: Path, size: int) -
     assert paths(data) == [f"x.tar/{k}.png" for k in range(3)]
 
 
+def test_a_tar_of_long_names_without_end(tmp_path: Path) -> None:
+    """Thousands of headers that each announce a name: a sentence, and the images before them are there."""
+    header = tarfile.TarInfo("././@LongLink")
+    header.type, header.size = tarfile.GNUTYPE_LONGNAME, 4
+    chain = (header.tobuf(tarfile.GNU_FORMAT) + b"abc\0" + bytes(508)) * 3000
+    good = tarred({f"{k}.png": png(k) for k in range(3)}).rstrip(b"\0")
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in" / "x.tar").write_bytes(good + bytes(-len(good) % 512) + chain + bytes(1024))
+    data, _ = run(tmp_path / "in", tmp_path / "out.mq")
+    assert {f"x.tar/{k}.png" for k in range(2)} <= set(paths(data)) and "without end" in reasons(data)["x.tar"]
+
+
 def test_links_and_special_files_of_a_tar(tmp_path: Path) -> None:
     """Links, devices and pipes are set aside."""
     stream = io.BytesIO()

@@ -77,6 +77,8 @@ class Tar:
         try:
             yield from self._look()
             yield from self._samples(content)
+        except RecursionError:
+            raise Refused("the archive is damaged (headers of long names follow one another without end)") from None
         except (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError, ValueError) as error:
             raise Refused(f"the archive is damaged or cut short ({str(error).lower()[:80]})") from None
 
@@ -105,7 +107,7 @@ class Tar:
         """
         raw.seek(0)
         last = -1
-        damage = (tarfile.TarError, EOFError, OSError, ValueError, OverflowError)
+        damage = (tarfile.TarError, EOFError, OSError, ValueError, OverflowError, RecursionError)
         with contextlib.suppress(*damage), tarfile.open(fileobj=raw, mode="r:") as archive:
             for member in archive:
                 if member.size < 0 or member.offset <= last:
