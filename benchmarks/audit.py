@@ -23,9 +23,9 @@ import numpy as np
 from audit_faults import COPIES, SINGLE, Truth, plant
 
 from maquette.core.event import Result
-from maquette.data.audit import audit
+from maquette.data.audit.audit import audit
 from maquette.data.dataset import Dataset, Writer
-from maquette.data.ingest import Settings, ingest
+from maquette.data.ingest.ingest import Settings, ingest
 
 GUESSES = {"overlays", "outliers", "odd-size"}
 """Checks that guess; all others should find what was planted and nothing else."""
@@ -129,7 +129,7 @@ def scale(folder: Path, counts: list[int]) -> None:
 
 def one(path: Path) -> None:
     """Audit one dataset without the checks that need features; print seconds of processor time and memory."""
-    from maquette.data.check import names
+    from maquette.data.audit.check import names
 
     data = Dataset.open(path)
     began = time.process_time()

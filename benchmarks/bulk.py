@@ -38,7 +38,7 @@ from PIL import Image as Pillow
 
 from maquette.core.workers import processors
 from maquette.data.dataset import Dataset
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.trust import metadata
 
 RATIO = 1.3
@@ -180,7 +180,8 @@ def compared(verb: str, home: Path, given: argparse.Namespace) -> bool:
         shutil.rmtree(home / "cache", ignore_errors=True)  # what is remembered would be no work
         if verb == "ingest":
             shutil.rmtree(home / f"{kind}.mq", ignore_errors=True)
-        name = "ray::Actor" if kind == "ray" else "maquette.data.worker" if verb == "ingest" else "maquette.engine.bulk"
+        own = "maquette.data.decoding.worker" if verb == "ingest" else "maquette.engine.bulk"
+        name = "ray::Actor" if kind == "ray" else own
         words = [verb, *words_of(verb, home, kind, given.count), "--workers", asked]
         one = took[kind] = run(words, home, given.kills, name)
         (home / f"{verb}-{kind}.json").write_text(json.dumps(one.result))

@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from maquette.core.settings import from_json
-from maquette.data.drawings import COLOURS, COUNTS, PLACES, SHAPES, plural
-from maquette.data.drawn_facts import Facts, read_shapes
+from maquette.data.drawn.drawings import COLOURS, COUNTS, PLACES, SHAPES, plural
+from maquette.data.drawn.facts import Facts, read_shapes
 from maquette.engine.load import load
 from maquette.engine.sample import draw
 from maquette.families.family import Family

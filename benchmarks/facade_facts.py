@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from maquette.data import drawings
+from maquette.data.drawn import drawings
 
 FACTS = ("sky", "ground", "wall", "roof", "light")
 COLOURS = {

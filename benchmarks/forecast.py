@@ -29,8 +29,8 @@ from torch import Tensor, nn
 
 import maquette as mq
 from maquette.core.image import save, sheet
-from maquette.data.chances import field
 from maquette.data.dataset import Dataset
+from maquette.data.drawn.chances import field
 from maquette.data.loader import Loader
 from maquette.engine.load import load
 from maquette.engine.sample import draw_steps

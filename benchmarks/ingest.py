@@ -34,10 +34,10 @@ from maquette.core.condition import ConditionSpec
 from maquette.core.event import Event
 from maquette.core.spec import DataSpec
 from maquette.data.dataset import Dataset, Writer
-from maquette.data.ingest import Settings, ingest
+from maquette.data.decoding.pixels import digest_of_pixels
+from maquette.data.ingest.ingest import Settings, ingest
 from maquette.data.loader import Loader
 from maquette.data.parts import Tally, divide
-from maquette.data.pixels import digest_of_pixels
 
 SIZE = 32
 LEAST_RATE, MOST_MEMORY = 1500, 100e6
@@ -150,7 +150,7 @@ def _ran(*words: str) -> tuple[float, float]:
 
 _INGEST = """
 import sys, time
-from maquette.data.ingest import Settings, ingest
+from maquette.data.ingest.ingest import Settings, ingest
 source, to, size, count = sys.argv[1:]
 began = time.perf_counter()
 for _ in ingest([source], to, settings=Settings(width=int(size), height=int(size), workers=2)):

@@ -35,7 +35,7 @@ import torch
 
 from maquette.core.spec import Batch
 from maquette.data.dataset import Dataset
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.data.loader import Loader
 from maquette.engine.load import build, recipe
 from maquette.engine.plan import Plan, threads

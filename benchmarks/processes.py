@@ -33,7 +33,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.store.run import Run
 from maquette.store.weights import read
 

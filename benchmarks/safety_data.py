@@ -36,7 +36,7 @@ from test_dicom import PLANTED, patient  # noqa: E402
 
 from maquette.core.errors import MaquetteError  # noqa: E402
 from maquette.core.event import Result  # noqa: E402
-from maquette.data.ingest import Settings, ingest  # noqa: E402
+from maquette.data.ingest.ingest import Settings, ingest  # noqa: E402
 
 SEED = 20260101
 SLOWEST, LARGEST = 10.0, 1 << 30

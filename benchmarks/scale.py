@@ -178,7 +178,7 @@ def fit() -> list[Costs]:
     import torch
 
     from maquette.core.spec import DataSpec
-    from maquette.data.drawn import make_drawn
+    from maquette.data.drawn.drawn import make_drawn
     from maquette.data.loader import Loader
     from maquette.engine.load import build
     from maquette.engine.plan import Plan

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from maquette.core.noise import Noise
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine.load import load
 from maquette.engine.replay import difference
 from maquette.engine.sample import wishes

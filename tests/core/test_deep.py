@@ -12,8 +12,8 @@ from PIL import Image as Pillow
 from maquette.core import deep
 from maquette.core.errors import DataError, UsageError
 from maquette.core.image import encode, load
-from maquette.data.decode import Decoder, Task
-from maquette.data.shape import WHOLE
+from maquette.data.decoding.shape import WHOLE
+from maquette.data.ingest.decode import Decoder, Task
 
 
 def pixels(height, width, channels, seed=0):

@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from maquette.core.event import Event, Note, Result, Warning
 from maquette.data.dataset import Dataset
-from maquette.data.ingest import Settings, ingest
+from maquette.data.ingest.ingest import Settings, ingest
 
 
 def png(seed: int, side: int = 16, mode: str = "RGB") -> bytes:

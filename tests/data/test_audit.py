@@ -12,12 +12,12 @@ from PIL import ImageFilter
 from maquette.core.errors import UsageError
 from maquette.core.event import Progress, Result
 from maquette.core.settings import from_json
-from maquette.data import check as checks
-from maquette.data.audit import audit, parse_changes
-from maquette.data.audit_page import page
-from maquette.data.drawings import Dice
+from maquette.data.audit import check as checks
+from maquette.data.audit.audit import audit, parse_changes
+from maquette.data.audit.page import page
+from maquette.data.drawn.drawings import Dice
+from maquette.data.drawn.scans import scans as drawn_scan
 from maquette.data.origin import ORIGIN, Trait
-from maquette.data.scans import scans as drawn_scan
 
 
 def load(name):
@@ -163,7 +163,7 @@ def test_equal_images_are_one_group_and_no_near_duplicates(tmp_path):
 
 
 def test_a_digest_that_two_images_share_does_not_make_them_equal(tmp_path):
-    from maquette.data.audit_survey import Survey
+    from maquette.data.audit.surveyed import Survey
 
     survey = Survey(planted.build(tmp_path / "a.mq", [planted.scene(k) for k in range(6)]))
     list(survey.measure([]))

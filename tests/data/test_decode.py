@@ -13,10 +13,10 @@ import pytest
 from PIL import Image as Pillow
 
 from maquette.core.errors import DataError
-from maquette.data import worker
-from maquette.data.decode import Decoder, Outcome, Task
-from maquette.data.limits import Limits
-from maquette.data.shape import WHOLE, Form
+from maquette.data.decoding import worker
+from maquette.data.decoding.limits import Limits
+from maquette.data.decoding.shape import WHOLE, Form
+from maquette.data.ingest.decode import Decoder, Outcome, Task
 
 FORM = Form(width=16, height=16, small="enlarge")
 

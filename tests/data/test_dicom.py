@@ -10,9 +10,9 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 from makers import dicom, paths, png, reasons, run, said, values, zipped
 
-from maquette.data.limits import Limits, Refused
-from maquette.data.picture import decode, read
-from maquette.data.shape import Form
+from maquette.data.decoding.limits import Limits, Refused
+from maquette.data.decoding.picture import decode, read
+from maquette.data.decoding.shape import Form
 
 pytest.importorskip("pydicom")
 RAMP = np.linspace(0, 4095, 16 * 24).astype(np.uint16).reshape(16, 24)

@@ -9,9 +9,9 @@ import pytest
 from maquette.core.errors import UsageError
 from maquette.core.event import Result
 from maquette.core.image import MODES, Mode
-from maquette.data import chances, drawings
 from maquette.data.dataset import Dataset
-from maquette.data.drawn import KINDS, MOVING, draw, make_drawn, spec_of
+from maquette.data.drawn import chances, drawings
+from maquette.data.drawn.drawn import KINDS, MOVING, draw, make_drawn, spec_of
 
 
 def make(kind: str, to: Path, **settings: object) -> Dataset:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from maquette.data.drawn import draw, spec_of
-from maquette.data.drawn_facts import read_shapes
+from maquette.data.drawn.drawn import draw, spec_of
+from maquette.data.drawn.facts import read_shapes
 
 
 @pytest.mark.parametrize(("width", "height", "mode"), [(32, 32, "rgb"), (32, 32, "rgba"), (64, 64, "rgb")])

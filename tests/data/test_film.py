@@ -12,10 +12,10 @@ from PIL import Image as Pillow
 sys.path.insert(0, str(Path(__file__).parent))
 from makers import film, paths, png, reasons, run, saved, scenes
 
-from maquette.data.limits import Limits, Refused
-from maquette.data.moving import difference, glance
-from maquette.data.picture import Shot, read
-from maquette.data.shape import Form
+from maquette.data.decoding.limits import Limits, Refused
+from maquette.data.decoding.moving import difference, glance
+from maquette.data.decoding.picture import Shot, read
+from maquette.data.decoding.shape import Form
 
 RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
 KINDS = [

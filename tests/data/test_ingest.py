@@ -16,7 +16,7 @@ from PIL import Image as Pillow
 from maquette.core.errors import DataError, MaquetteError, UsageError
 from maquette.core.event import Event, Note, Progress, Result, Warning
 from maquette.data.dataset import Dataset
-from maquette.data.ingest import Settings, ingest, parse_size
+from maquette.data.ingest.ingest import Settings, ingest, parse_size
 
 
 def picture(seed: int, width: int = 20, height: int = 20, mode: str = "RGB") -> Pillow.Image:
@@ -427,7 +427,7 @@ def test_a_full_disk(tmp_path: Path) -> None:
     script = (
         "import resource, sys\n"
         "from maquette.core.errors import MaquetteError\n"
-        "from maquette.data.ingest import Settings, ingest\n"
+        "from maquette.data.ingest.ingest import Settings, ingest\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1_200_000, 1_200_000))\n"
         "try: list(ingest([sys.argv[1]], sys.argv[2], settings=Settings(width=128, height=128)))\n"
         "except MaquetteError as error: sys.exit(str(error))\n"

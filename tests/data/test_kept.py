@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 
 from maquette.core.image import FORMATS, encode
-from maquette.data.decode import Decoder, Task
-from maquette.data.kept import for_saving, kept
-from maquette.data.shape import WHOLE
+from maquette.data.decoding.kept import for_saving, kept
+from maquette.data.decoding.shape import WHOLE
+from maquette.data.ingest.decode import Decoder, Task
 
 MAKER, ORIENTATION, SOFTWARE, RIGHTS, WIDTH = 0x010F, 0x0112, 0x0131, 0x8298, 0xA002
 XMP = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><d tiff:Orientation="6" dc:creator="Ada"/></x:xmpmeta>'

@@ -13,10 +13,10 @@ sys.path.insert(0, str(Path(__file__).parent))
 from makers import paths, png, reasons, run, said, saved, values
 
 from maquette.core.errors import UsageError
-from maquette.data.limits import Limits
-from maquette.data.listing import Listing
-from maquette.data.picture import read
-from maquette.data.shape import Form, saliency, windows
+from maquette.data.decoding.limits import Limits
+from maquette.data.decoding.picture import read
+from maquette.data.decoding.shape import Form, saliency, windows
+from maquette.data.ingest.listing import Listing
 
 
 @pytest.mark.parametrize(("name", "kind"), [("sketches", "image"), ("masks", "map"), ("A", "image")])

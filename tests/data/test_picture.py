@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL import ImageCms
 
-from maquette.data.limits import Limits, Refused
-from maquette.data.picture import FORMATS, decode
-from maquette.data.shape import FITS, Fit, Form
+from maquette.data.decoding.limits import Limits, Refused
+from maquette.data.decoding.picture import FORMATS, decode
+from maquette.data.decoding.shape import FITS, Fit, Form
 
 LIMITS = Limits()
 

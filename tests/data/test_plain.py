@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from PIL import Image as Pillow
 from PIL.PngImagePlugin import PngInfo
 
-from maquette.data import picture
-from maquette.data.limits import Limits, Refused
-from maquette.data.plain import look
-from maquette.data.shape import Form
+from maquette.data.decoding import picture
+from maquette.data.decoding.limits import Limits, Refused
+from maquette.data.decoding.plain import look
+from maquette.data.decoding.shape import Form
 
 RNG = np.random.default_rng(0)
 

@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 
 from maquette.core.errors import ConditionError, DataError, MaquetteError, UsageError
 from maquette.core.event import Result
-from maquette.data import labels
-from maquette.data.audit import accept, audit
+from maquette.data.audit.audit import accept, audit
+from maquette.data.audit.repair import bring_back, find, plan, repair, set_aside
 from maquette.data.dataset import Dataset
 from maquette.data.edition import Changes, go_back, history, number, revise
+from maquette.data.ingest import labels
 from maquette.data.loader import Loader
-from maquette.data.repair import bring_back, find, plan, repair, set_aside
 from maquette.store.lock import file_lock
 
 
@@ -225,7 +225,8 @@ def test_a_dataset_that_cannot_be_written_stays_as_it_was(faulty):
 @pytest.mark.parametrize("stop", range(1, 8))
 def test_a_change_that_breaks_anywhere_leaves_the_edition_before(faulty, monkeypatch, stop):
     """Every write of a change fails once: the dataset is the old one or the new one, whole."""
-    from maquette.data import arrays, edition
+    from maquette.data import edition
+    from maquette.data.decoding import arrays
 
     calls = iter(range(1, 100))
 

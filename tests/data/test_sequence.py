@@ -8,7 +8,7 @@ from PIL import Image as Pillow
 
 from maquette.core.errors import DataError
 from maquette.core.film import encode_film
-from maquette.data.sequence import frame_files, read_frames
+from maquette.data.ingest.sequence import frame_files, read_frames
 
 
 def grey(value, side=16):

@@ -16,10 +16,10 @@ from makers import film, paths, png, run, said, scenes, values, zipped
 
 from maquette.core.errors import DataError, UsageError
 from maquette.core.event import Event, Progress
-from maquette.data import unfinished
 from maquette.data.dataset import Dataset
-from maquette.data.decode import Decoder
-from maquette.data.ingest import Settings, ingest
+from maquette.data.ingest import unfinished
+from maquette.data.ingest.decode import Decoder
+from maquette.data.ingest.ingest import Settings, ingest
 
 
 def fill(folder: Path, seeds: Any, prefix: str = "") -> Path:
@@ -134,7 +134,7 @@ def test_films_are_known_again(tmp_path: Path) -> None:
 
 _SLOWLY = """
 import signal, sys, time
-from maquette.data import ingest as module
+from maquette.data.ingest import ingest as module
 signal.signal(signal.SIGINT, signal.default_int_handler)  # Whoever started the tests in the background ignores it.
 module._PIECE_SECONDS = 0.0
 def shown(sources, to):
@@ -171,8 +171,8 @@ def test_a_stopped_ingest_goes_on(tmp_path: Path, number: signal.Signals) -> Non
 
 def test_what_a_power_cut_took_is_read_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Pieces of an unfinished dataset that are not what the journal says are not used."""
-    monkeypatch.setattr("maquette.data.ingest._PIECE_SECONDS", 0.0)
-    monkeypatch.setattr("maquette.data.ingest._TELL_EVERY", 0.0)
+    monkeypatch.setattr("maquette.data.ingest.ingest._PIECE_SECONDS", 0.0)
+    monkeypatch.setattr("maquette.data.ingest.ingest._TELL_EVERY", 0.0)
     folder = fill(tmp_path / "in", range(60))
     events = ingest([folder], tmp_path / "out.mq", settings=Settings(width=16, height=16, workers=1, mode="rgb"))
     for event in events:
@@ -199,7 +199,7 @@ def test_a_full_disk_leaves_the_dataset_as_it_was(tmp_path: Path) -> None:
     script = (
         "import resource, sys\n"
         "from maquette.core.errors import MaquetteError\n"
-        "from maquette.data.ingest import Settings, ingest\n"
+        "from maquette.data.ingest.ingest import Settings, ingest\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))\n"
         "try: list(ingest([sys.argv[1]], sys.argv[2], settings=Settings(width=16, height=16, workers=1)))\n"
         "except MaquetteError as error: sys.exit(str(error))\n"
@@ -234,7 +234,7 @@ def test_a_target_that_cannot_be(tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 def test_a_source_that_vanishes(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A source that is gone midway ends the work with a sentence, and leaves nothing but the dataset of before."""
-    monkeypatch.setattr("maquette.data.ingest._TELL_EVERY", 0.0)
+    monkeypatch.setattr("maquette.data.ingest.ingest._TELL_EVERY", 0.0)
     source = fill(tmp_path / "in", range(600))
     if kind == "zip":
         source = tmp_path / "x.zip"
@@ -263,8 +263,8 @@ def test_two_steps_that_replace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 def test_writers_that_are_alive_are_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An ingest of the same name that is running is neither used nor removed."""
-    monkeypatch.setattr("maquette.data.ingest._PIECE_SECONDS", 1e9)  # Nothing is worth keeping when it stops ...
-    monkeypatch.setattr("maquette.data.ingest._TELL_EVERY", 0.0)  # ... at its first image.
+    monkeypatch.setattr("maquette.data.ingest.ingest._PIECE_SECONDS", 1e9)  # Nothing is worth keeping when it stops ...
+    monkeypatch.setattr("maquette.data.ingest.ingest._TELL_EVERY", 0.0)  # ... at its first image.
     folder = fill(tmp_path / "in", range(40))
     other = ingest([folder], tmp_path / "out.mq", settings=Settings(width=16, height=16, workers=1))
     for event in other:

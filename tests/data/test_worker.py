@@ -6,8 +6,8 @@ import sys
 import pytest
 
 PROGRAM = """
-from maquette.data.limits import Limits
-from maquette.data.worker import Guard
+from maquette.data.decoding.limits import Limits
+from maquette.data.decoding.worker import Guard
 Guard(Limits(memory=600 << 20))
 kept = bytearray(500 << 20)
 try:

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import toys
 
 from maquette.data.dataset import Dataset
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.probe import Choice
 from maquette.families import REGISTRY

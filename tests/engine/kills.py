@@ -36,7 +36,7 @@ from watched import Child, watch  # noqa: E402
 import maquette.engine.start as starting  # noqa: E402
 import maquette.operations.sample  # noqa: E402
 import maquette.operations.train  # noqa: E402, F401
-from maquette.data.drawn import make_drawn  # noqa: E402
+from maquette.data.drawn.drawn import make_drawn  # noqa: E402
 from maquette.engine.load import load  # noqa: E402
 from maquette.engine.probe import Choice  # noqa: E402
 from maquette.engine.trainer import Trainer  # noqa: E402

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maquette.core.errors import DataError
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import best
 from maquette.engine.best import Critic, Likeness, chosen, critic_of
 from maquette.judge.evidence import Looking

@@ -10,7 +10,7 @@ import torch
 
 from maquette.core.condition import ConditionSpec
 from maquette.data.dataset import Dataset
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine.copying import copies_warning
 from maquette.families.family import Family, FamilyConfig
 from maquette.nn.pixels import to_tensor

@@ -15,7 +15,7 @@ import torch
 from groups import play
 
 from maquette.core.errors import TrainingError, UsageError
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import follow as following
 from maquette.engine.follow import agree, follow
 from maquette.engine.start import Wish, start

@@ -14,7 +14,7 @@ from maquette.core.condition import ConditionSpec
 from maquette.core.errors import UsageError
 from maquette.core.noise import Mix
 from maquette.core.spec import DataSpec
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import encoder as encoders
 from maquette.engine.latents import Found, Latents, blended, decibels, errors, slerp
 from maquette.engine.load import build, load

@@ -115,7 +115,7 @@ def test_only_the_last_best_state_is_kept(shapes, tmp_path):
 
 
 def test_train_goes_back_when_the_judge_says_that_variety_is_lost(toy, unprobed, tmp_path, monkeypatch):
-    from maquette.data.drawn import make_drawn
+    from maquette.data.drawn.drawn import make_drawn
 
     *_, made = make_drawn("shapes", tmp_path / "many.mq", width=8, height=8, count=400, held_out=0.3)
     real = Watch.judge

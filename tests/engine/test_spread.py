@@ -9,10 +9,10 @@ import pytest
 from PIL import Image as Pillow
 
 from maquette.core.workers import Workers
-from maquette.data.decode import Decoder, Task
-from maquette.data.ingest import Settings, ingest
-from maquette.data.limits import Limits
-from maquette.data.shape import Form
+from maquette.data.decoding.limits import Limits
+from maquette.data.decoding.shape import Form
+from maquette.data.ingest.decode import Decoder, Task
+from maquette.data.ingest.ingest import Settings, ingest
 from maquette.engine.spread import Spread
 
 

@@ -7,9 +7,9 @@ import pytest
 
 from maquette.core.errors import UsageError
 from maquette.core.workers import Workers
-from maquette.data import audit_survey
-from maquette.data.audit import audit
-from maquette.data.drawn import make_drawn
+from maquette.data.audit import surveyed as audit_survey
+from maquette.data.audit.audit import audit
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine.packed import pack, unpack
 from maquette.engine.surveying import Surveying
 from maquette.operations import operation as table

@@ -10,7 +10,7 @@ import torch
 
 from maquette.core.image import CHANNELS
 from maquette.data.dataset import Dataset
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine.watch import FILE, Watch, read_points
 from maquette.families.family import Family, FamilyConfig
 from maquette.nn.pixels import to_tensor

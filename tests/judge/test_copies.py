@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from maquette.data.dataset import Dataset
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.features.cache import Cache
 from maquette.judge.clusters import clusters, layout
 from maquette.judge.copies import Finder, find_copies, membership, share_of, structures

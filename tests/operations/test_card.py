@@ -9,7 +9,7 @@ import pytest
 
 from maquette.core.errors import MaquetteError, UsageError
 from maquette.core.event import Warning
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.probe import Choice
 from maquette.operations import operation as table

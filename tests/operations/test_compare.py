@@ -11,7 +11,7 @@ from maquette.core.errors import MaquetteError, UsageError
 from maquette.core.event import to_line
 from maquette.core.image import save
 from maquette.data.dataset import Dataset
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.judge.contest import contest
 from maquette.judge.metric import Part
 from maquette.operations import operation as table

@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 
 from maquette.core.errors import MaquetteError, UsageError
 from maquette.core.image import load, save
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.probe import Choice
 from maquette.faces import arguments

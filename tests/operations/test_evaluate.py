@@ -12,7 +12,7 @@ from maquette.core.errors import DataError, MaquetteError, ModelFileError, Usage
 from maquette.core.event import Progress, to_line
 from maquette.core.image import save
 from maquette.data.dataset import Dataset
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.packed import pack, unpack
 from maquette.engine.probe import Choice

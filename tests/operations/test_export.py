@@ -12,7 +12,7 @@ import pytest
 
 from maquette.core.errors import RunError, UsageError
 from maquette.core.image import load as load_image
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.probe import Choice
 from maquette.operations import operation as table

@@ -12,7 +12,7 @@ import pytest
 from maquette.core.errors import UsageError
 from maquette.core.image import load as load_image
 from maquette.core.noise import Mix
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.load import load
 from maquette.engine.probe import Choice

@@ -98,7 +98,7 @@ def test_it_is_light() -> None:
         "from maquette.operations.operation import get\n"
         "get('ingest').settings\n"
         "print('numpy' in sys.modules, end=' ')\n"
-        "import maquette.data.ingest\n"
+        "import maquette.data.ingest.ingest\n"
         "print('torch' in sys.modules, 'pyarrow' in sys.modules)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

@@ -11,7 +11,7 @@ from maquette.core.errors import MaquetteError, TrustError
 from maquette.core.event import Warning
 from maquette.core.noise import Mix
 from maquette.core.settings import to_json
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.load import load
 from maquette.engine.probe import Choice

@@ -17,7 +17,7 @@ from PIL import Image as Pillow
 from maquette.core.errors import DataError, MaquetteError, RunError, UsageError
 from maquette.core.event import to_line
 from maquette.core.image import load as load_image
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.probe import Choice
 from maquette.operations import _output

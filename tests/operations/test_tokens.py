@@ -11,7 +11,7 @@ from PIL import Image as Pillow
 
 from maquette.core.errors import DataError, UsageError
 from maquette.core.event import Result
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import start as starting
 from maquette.engine.probe import Choice
 from maquette.operations import _reading

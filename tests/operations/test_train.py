@@ -14,7 +14,7 @@ import torch
 
 from maquette.core.errors import DataError, MaquetteError, RunError, UsageError
 from maquette.core.event import to_line
-from maquette.data.drawn import make_drawn
+from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import copying
 from maquette.engine import start as starting
 from maquette.engine.load import load

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maquette.core.errors import DataError
-from maquette.data.drawn import draw, spec_of
+from maquette.data.drawn.drawn import draw, spec_of
 from maquette.refining.colour.palette import reduced
 from maquette.refining.trace import borders, layers, to_svg
 

@@ -11,9 +11,9 @@ from vouching import SOFTWARE, picture, vouched
 
 from maquette.core.errors import TrustError
 from maquette.core.image import encode
-from maquette.data.limits import Limits
-from maquette.data.picture import decode
-from maquette.data.shape import Form
+from maquette.data.decoding.limits import Limits
+from maquette.data.decoding.picture import decode
+from maquette.data.decoding.shape import Form
 from maquette.trust.dicom import fresh_uid, paired, synthetic
 from maquette.trust.examine import examine
 from maquette.trust.keys import Keys

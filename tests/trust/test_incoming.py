@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from vouching import picture
 
 from maquette.core.image import encode
-from maquette.data.decode import Decoder, Task
-from maquette.data.shape import Form
+from maquette.data.decoding.shape import Form
+from maquette.data.ingest.decode import Decoder, Task
 from maquette.operations import operation as table
 from maquette.store.workspace import Workspace
 from maquette.trust import incoming as incoming_module

@@ -9,7 +9,7 @@ import pytest
 from maquette.core.errors import ConditionError, DataError, MaquetteError, UsageError
 from maquette.core.event import to_line
 from maquette.core.image import save
-from maquette.data.drawn import draw, spec_of
+from maquette.data.drawn.drawn import draw, spec_of
 from maquette.operations import operation as table
 from maquette.operations._uses import REGISTRY
 from maquette.store.workspace import Workspace

@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from maquette.core.errors import DataError
-from maquette.data.drawn import draw, spec_of
-from maquette.data.pieces import COMPOSITION_COLOURS, CREAM, INK, PAPER, STICKER_COLOURS
+from maquette.data.drawn.drawn import draw, spec_of
+from maquette.data.ingest.pieces import COMPOSITION_COLOURS, CREAM, INK, PAPER, STICKER_COLOURS
 from maquette.uses._materials import named
 from maquette.uses._measures import evaluated, from_palette, judged, unmeasured
 from maquette.uses.art import _style, flattened, palette_of

@@ -10,8 +10,8 @@ from maquette.core.errors import DataError, UsageError
 from maquette.core.event import to_line
 from maquette.core.film import encode_film
 from maquette.core.image import save
-from maquette.data.drawn import draw, spec_of
-from maquette.data.growth import STATIONS, best
+from maquette.data.drawn.drawn import draw, spec_of
+from maquette.data.drawn.growth import STATIONS, best
 from maquette.operations import operation as table
 from maquette.operations._uses import REGISTRY
 from maquette.store.workspace import Workspace

@@ -36,10 +36,10 @@ from maquette.core import image
 from maquette.core.errors import DataError, MaquetteError
 from maquette.core.files import sync_folder
 from maquette.core.spec import DataSpec
-from maquette.data.arrays import Map, Stream, damaged, digest_file
+from maquette.data.decoding.arrays import Map, Stream, damaged, digest_file
 from maquette.data.description import VERSION, read_description
+from maquette.data.ingest.unfinished import ACTIVE, Journal, put_in_place, recover, remove_stale
 from maquette.data.origin import ORIGIN
-from maquette.data.unfinished import ACTIVE, Journal, put_in_place, recover, remove_stale
 
 Part = Literal["train", "held-out"]
 PARTS: tuple[Part, ...] = ("train", "held-out")

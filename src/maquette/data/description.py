@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from maquette.core.errors import DataError
-from maquette.data.arrays import damaged
+from maquette.data.decoding.arrays import damaged
 
 VERSION = 1
 _FILE = re.compile(r"(?:conditions/)?\w[\w-]{0,63}(?:\.\d{1,9})?\.(?:npy|jsonl)")

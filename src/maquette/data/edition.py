@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from maquette.core.errors import DataError
 from maquette.core.files import make_folder, write_json
 from maquette.core.spec import DataSpec
-from maquette.data.arrays import Stream
 from maquette.data.dataset import Dataset, digest_of
+from maquette.data.decoding.arrays import Stream
 from maquette.store.disk import writing
 from maquette.store.lock import Held, file_lock
 

@@ -2,7 +2,7 @@
 
 A kind of source is one file in `data/sources/` (or an entry point of the group `maquette.data.sources`) whose `SOURCE`
 is a class as described by `Source`. Kinds that read files which hold many images say `contained = True`: they run in a
-process of their own with limits (see data/reader.py), never in this one.
+process of their own with limits (see data/decoding/reader.py), never in this one.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 from maquette.core.errors import DataError
 from maquette.core.registry import Registry
 from maquette.data.dataset import Part
-from maquette.data.kinds import HEAD, container
+from maquette.data.decoding.kinds import HEAD, container
 
 if TYPE_CHECKING:
-    from maquette.data.reader import Reader
+    from maquette.data.decoding.reader import Reader
 
 SPLITS: Mapping[str, Part] = {
     "train": "train", "training": "train", "test": "held-out", "testing": "held-out", "validation": "held-out",
@@ -112,7 +112,7 @@ def registry() -> Registry[Any]:
 def open_source(word: str | os.PathLike[str], reader: Reader | None = None) -> Source:
     """The source at a path, of the kind that claims it. Files of many images are read by the reader's processes."""
     if reader is None:
-        from maquette.data.reader import shared
+        from maquette.data.decoding.reader import shared
 
         reader = shared()
     path = Path(os.path.expanduser(word))

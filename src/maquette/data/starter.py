@@ -27,7 +27,7 @@ from maquette.core.event import Event, Note, Progress, Result
 from maquette.core.image import Mode
 from maquette.core.noise import uniform
 from maquette.core.spec import DataSpec
-from maquette.data.audit import accept
+from maquette.data.audit.audit import accept
 from maquette.data.dataset import Writer, already
 
 SIZES = (32, 64)

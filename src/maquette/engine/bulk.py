@@ -23,7 +23,7 @@ import maquette
 from maquette.core import errors
 from maquette.core.errors import MaquetteError
 from maquette.core.workers import Workers, processors, put_down
-from maquette.data.worker import command, read_message, write_message
+from maquette.data.decoding.worker import command, read_message, write_message
 
 Answer = tuple[dict[str, Any], bytes]
 Work = Callable[[Mapping[str, Any], bytes], Answer]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from maquette.core.errors import DataError
 from maquette.core.spec import DataSpec
-from maquette.data.decode import Decoder, Task
-from maquette.data.shape import Form
+from maquette.data.decoding.shape import Form
+from maquette.data.ingest.decode import Decoder, Task
 from maquette.engine.batch import Batch, plan
 from maquette.engine.refine import LIMITS
 from maquette.refining.recipe import Recipe

@@ -10,8 +10,8 @@ from typing import Any
 
 from maquette.core.errors import DataError, MaquetteError
 from maquette.core.event import Event, Progress, Warning
-from maquette.data.decode import Decoder, Task
-from maquette.data.shape import WHOLE
+from maquette.data.decoding.shape import WHOLE
+from maquette.data.ingest.decode import Decoder, Task
 from maquette.engine.batch import Batch, plan
 from maquette.engine.refine import LIMITS, read
 from maquette.refining import masks

@@ -25,10 +25,10 @@ from maquette.core.event import Event, Progress, Result, Warning
 from maquette.core.files import write_bytes, write_new
 from maquette.core.image import encode
 from maquette.core.workers import Workers
-from maquette.data.decode import Decoder, Outcome, Task
-from maquette.data.kept import for_saving
-from maquette.data.limits import Limits
-from maquette.data.shape import WHOLE, Form
+from maquette.data.decoding.kept import for_saving
+from maquette.data.decoding.limits import Limits
+from maquette.data.decoding.shape import WHOLE, Form
+from maquette.data.ingest.decode import Decoder, Outcome, Task
 from maquette.engine import bulk
 from maquette.engine.batch import Batch, Plan, Records, Work, plan
 from maquette.refining.op import Context

@@ -12,7 +12,7 @@ from typing import Any
 
 from maquette.core.errors import TrustError
 from maquette.core.image import Image, encode
-from maquette.data.kept import for_saving
+from maquette.data.decoding.kept import for_saving
 from maquette.engine.batch import Batch, Work
 from maquette.refining import recipe as recipes
 from maquette.refining.op import Context

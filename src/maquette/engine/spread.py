@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maquette.core.workers import Workers
-from maquette.data.decode import Decoder, Outcome, Task
-from maquette.data.limits import Limits
-from maquette.data.shape import Form
+from maquette.data.decoding.limits import Limits
+from maquette.data.decoding.shape import Form
+from maquette.data.ingest.decode import Decoder, Outcome, Task
 from maquette.engine import bulk
 from maquette.engine.cluster import connected
 

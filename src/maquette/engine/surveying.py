@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from maquette.core.workers import Workers
-from maquette.data.similar import WIDTH
-from maquette.data.stage import Arrays, Stage
+from maquette.data.audit.similar import WIDTH
+from maquette.data.audit.stage import Arrays, Stage
 from maquette.engine import bulk
 from maquette.engine.cluster import connected
 from maquette.engine.packed import pack, unpack

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 def read(file: str | Path, condition: ConditionSpec, spec: DataSpec) -> NDArray[Any]:
     """The pixels of a file (of frames also a folder) as this condition takes them."""
-    from maquette.data.decode import Decoder, Task
-    from maquette.data.sequence import read_frames
-    from maquette.data.shape import Form
+    from maquette.data.decoding.shape import Form
+    from maquette.data.ingest.decode import Decoder, Task
+    from maquette.data.ingest.sequence import read_frames
 
     path = Path(file).expanduser()
     if condition.kind == "frames":
@@ -52,6 +52,6 @@ def source(file: str) -> Source | None:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    from maquette.data.sequence import frame_files
+    from maquette.data.ingest.sequence import frame_files
 
     yield from frame_files(path) if path.is_dir() else [path]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from maquette.data.dataset import Dataset
-    from maquette.data.shape import Form
+    from maquette.data.decoding.shape import Form
     from maquette.families.family import Family
     from maquette.features.cache import Cache
     from maquette.features.extractor import Pictures
@@ -129,7 +129,7 @@ def _restored(model: Family, dataset: Dataset) -> tuple[NDArray[Any], NDArray[An
 def read(request: Evaluate, dataset: Dataset, cache: Cache) -> Iterator[Event | MadeImages]:
     """Images of a folder in the form of the dataset; foreign files are counted, not believed."""
     from maquette.core.image import CHANNELS, dtype
-    from maquette.data.shape import Form
+    from maquette.data.decoding.shape import Form
 
     spec = dataset.spec
     if request.dials:
@@ -166,7 +166,7 @@ def _decoded(
 
     import numpy as np
 
-    from maquette.data.decode import Decoder, Task
+    from maquette.data.ingest.decode import Decoder, Task
 
     names, refused = list[str](), list[str]()
     began = time.perf_counter()

@@ -10,7 +10,7 @@ from typing import Any
 
 from maquette.core.errors import MaquetteError
 from maquette.core.settings import from_json
-from maquette.data.decode import Decoder
+from maquette.data.ingest.decode import Decoder
 from maquette.engine.batch import Batch, Work
 from maquette.engine.bulk import Answer
 from maquette.engine.bulk import Work as Does

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maquette.core.page import Section
-    from maquette.data.audit import Audit
+    from maquette.data.audit.audit import Audit
+    from maquette.data.audit.repair import Plan
     from maquette.data.dataset import Dataset
-    from maquette.data.repair import Plan
     from maquette.store.workspace import Workspace
 
 SAMPLES = 512
@@ -215,8 +215,8 @@ def _repaired(result: Audit, made: Plan, to: Path) -> Dataset:
     """The repaired dataset at another place. Files are linked where the system can, for none of them ever changes."""
     import dataclasses
 
+    from maquette.data.audit.repair import repair
     from maquette.data.dataset import Dataset
-    from maquette.data.repair import repair
 
     data = result.survey.data
     for file in sorted(data.path.rglob("*")):

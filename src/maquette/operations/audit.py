@@ -15,7 +15,7 @@ from maquette.core.workers import FORM, Workers
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
-    from maquette.data.audit import Audit as Audited
+    from maquette.data.audit.audit import Audit as Audited
     from maquette.data.dataset import Dataset
     from maquette.operations._what_if import WhatIf
     from maquette.store.workspace import Workspace
@@ -59,8 +59,8 @@ def audit(request: Audit, workspace: Workspace) -> Iterator[Event]:
     Nothing is changed without --repair, and a repair can be taken back with --undo. The checks and their thresholds
     are in the guide.
     """
-    from maquette.data.audit import audit as look
-    from maquette.data.audit import parse_changes, typed
+    from maquette.data.audit.audit import audit as look
+    from maquette.data.audit.audit import parse_changes, typed
     from maquette.data.dataset import Dataset
 
     workers = Workers.read(request.workers)
@@ -119,7 +119,7 @@ def audit(request: Audit, workspace: Workspace) -> Iterator[Event]:
 
 def _accept(data: Dataset, names: tuple[str, ...]) -> None:
     """Add these checks to what is accepted, or forget all of it."""
-    from maquette.data.audit import accept, accepted
+    from maquette.data.audit.audit import accept, accepted
 
     if "none" in names and len(names) > 1:
         raise UsageError("--accept none forgets everything", do="name checks, or none alone")
@@ -143,9 +143,9 @@ def _table(result: Audited) -> Table:
 
 
 def _repair(request: Audit, result: Audited, facts: dict[str, Any], workspace: Workspace) -> Iterator[Event]:
-    from maquette.data.audit import typed
+    from maquette.data.audit.audit import typed
+    from maquette.data.audit.repair import plan, repair
     from maquette.data.edition import number
-    from maquette.data.repair import plan, repair
 
     made = plan(result, also=request.also, leave=request.leave)
     data = repair(result, made)
@@ -210,7 +210,7 @@ def _page_path(name: str | None) -> Path | None:
 
 def _compare(request: Audit, result: Audited, workspace: Workspace) -> Generator[Event, None, WhatIf]:
     """Train with and without the repair."""
-    from maquette.data.repair import plan
+    from maquette.data.audit.repair import plan
     from maquette.operations._what_if import what_if
 
     made = plan(result, also=request.also, leave=request.leave)
@@ -226,7 +226,7 @@ def _compare(request: Audit, result: Audited, workspace: Workspace) -> Generator
 def _write(result: Audited, path: Path, worth: WhatIf | None) -> None:
     from maquette.core.errors import DataError
     from maquette.core.files import write_json
-    from maquette.data.audit_page import page
+    from maquette.data.audit.page import page
     from maquette.store.disk import writing
 
     with writing("the report", path, DataError):

@@ -85,7 +85,7 @@ def ingest(request: Ingest, workspace: Workspace) -> Iterator[Event]:
 
 
 def _work(request: Ingest, workspace: Workspace) -> Iterator[Event]:
-    from maquette.data.ingest import Settings, ingest, parse_size
+    from maquette.data.ingest.ingest import Settings, ingest, parse_size
 
     words = request.source
     own = [word for word in words if word == "starter" or word.startswith("drawn:")]
@@ -118,8 +118,8 @@ def _work(request: Ingest, workspace: Workspace) -> Iterator[Event]:
 
 def _own(word: str, request: Ingest, to: Path) -> Iterator[Event]:
     """Datasets that the program makes itself."""
-    from maquette.data.drawn import make_drawn
-    from maquette.data.ingest import parse_size
+    from maquette.data.drawn.drawn import make_drawn
+    from maquette.data.ingest.ingest import parse_size
     from maquette.data.starter import make_starter
 
     width, height = parse_size(request.size or 32)

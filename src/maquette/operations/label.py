@@ -40,9 +40,9 @@ def label(request: Label, workspace: Workspace) -> Iterator[Event]:
 
     The dataset gets a new edition; the one before can be had back with --undo.
     """
-    from maquette.data import labels
     from maquette.data.dataset import Dataset
     from maquette.data.edition import go_back, number
+    from maquette.data.ingest import labels
 
     data = Dataset.open(workspace.dataset_path(request.dataset))
     ways = [bool(request.images), request.from_ is not None, bool(request.rename), request.undo]

@@ -182,8 +182,8 @@ def _summary(name: str, facts: Mapping[str, Any], chance: float) -> str:
 
 def _images(path: Path) -> Sequence[NDArray[np.generic]]:
     """The images of a folder or of one file, decoded in a process of its own."""
-    from maquette.data.decode import Decoder, Task
-    from maquette.data.shape import WHOLE
+    from maquette.data.decoding.shape import WHOLE
+    from maquette.data.ingest.decode import Decoder, Task
     from maquette.trust.reading import MEDIA
 
     kinds = {ending for ending, kind in MEDIA.items() if kind.startswith("image/")}

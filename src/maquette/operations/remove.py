@@ -40,9 +40,9 @@ def remove(request: Remove, workspace: Workspace) -> Iterator[Event]:
 
     Images are never deleted: the dataset gets a new edition without them. Training and measuring leave them out.
     """
+    from maquette.data.audit.repair import bring_back, find, set_aside
     from maquette.data.dataset import Dataset
     from maquette.data.edition import go_back, number
-    from maquette.data.repair import bring_back, find, set_aside
 
     data = Dataset.open(workspace.dataset_path(request.dataset))
     before = data.in_use
@@ -87,7 +87,7 @@ def _found(data: Dataset, names: tuple[str, ...], back: bool) -> NDArray[np.int6
     """The images that these checks found: in the last audit, or, to bring them back, when they were set aside."""
     import numpy as np
 
-    from maquette.data import check as checks
+    from maquette.data.audit import check as checks
     from maquette.store.disk import read_object
 
     for name in names:

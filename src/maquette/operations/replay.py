@@ -157,8 +157,8 @@ _FORMATS = {"image/png": "png", "image/jpeg": "jpeg", "image/webp": "webp", "ima
 
 
 def _pixels(path: Path) -> NDArray[Any]:
-    from maquette.data.decode import Decoder, Task
-    from maquette.data.shape import WHOLE
+    from maquette.data.decoding.shape import WHOLE
+    from maquette.data.ingest.decode import Decoder, Task
 
     with Decoder(1) as decoder:
         (outcome,) = decoder.decode([Task(content=path, form=WHOLE)])

@@ -111,7 +111,7 @@ def beside_the_best(members: NDArray[Any], came: NDArray[Any], given: dict[str, 
     """Of drawn fields, the error beside the least that is possible."""
     import numpy as np
 
-    from maquette.data.growth import STATIONS, best
+    from maquette.data.drawn.growth import STATIONS, best
 
     height, width = came.shape[2:4]
     known, _ = best(np.stack([given[name] for name in STATIONS], axis=1).astype(np.float64), width, height)
@@ -132,7 +132,7 @@ def charts(
     import numpy as np
 
     from maquette.core.image import convert
-    from maquette.data.growth import PLACES
+    from maquette.data.drawn.growth import PLACES
     from maquette.uses._charts import RAMP, SURE, chart
 
     top = float(np.iinfo(members.dtype).max)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maquette.core.page import Page
-    from maquette.data.audit import Audit
+    from maquette.data.audit.audit import Audit
     from maquette.data.dataset import Dataset
 
 SHOWN = 16

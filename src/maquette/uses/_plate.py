@@ -20,9 +20,9 @@ SIDE = 384
 
 def read(path: Path) -> list[Image]:
     """The frames of a film, an animation or a folder of numbered images, made smaller where they are large."""
-    from maquette.data.decode import Decoder, Task
-    from maquette.data.sequence import frame_files
-    from maquette.data.shape import WHOLE
+    from maquette.data.decoding.shape import WHOLE
+    from maquette.data.ingest.decode import Decoder, Task
+    from maquette.data.ingest.sequence import frame_files
     from maquette.engine.refine import LIMITS
 
     if not path.exists():

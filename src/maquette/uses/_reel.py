@@ -17,7 +17,7 @@ from maquette.core.image import Image, convert, load
 from maquette.core.noise import Mix
 from maquette.core.page import Page
 from maquette.core.settings import from_json
-from maquette.data.ingest import parse_size
+from maquette.data.ingest.ingest import parse_size
 from maquette.engine.load import load as load_model
 from maquette.engine.sample import software, vouched, wishes
 from maquette.engine.table import condition_table

@@ -63,7 +63,7 @@ def furnish(work: Work, source: str, drawn: int, size: int, share: float) -> Gen
 
     from maquette.core.errors import DataError
     from maquette.core.image import load, save
-    from maquette.data.rooms import FURNITURE
+    from maquette.data.drawn.rooms import FURNITURE
 
     given: dict[str, Any] = {"count": drawn} if not source else {"small": "enlarge"}
     made = yield from work.do(

@@ -60,7 +60,7 @@ def film(request: Film, work: Work) -> Generator[Event, None, Outcome]:
     SOURCE is a folder of folders of photographs, one a material or sky; --plate is a clip. What is not given is left
     out; without either, photographs that ship are taken and a clip is put together.
     """
-    from maquette.data.ingest import parse_size
+    from maquette.data.ingest.ingest import parse_size
     from maquette.data.starter import photograph
     from maquette.uses import _materials, _plate
     from maquette.uses._reel import Reel

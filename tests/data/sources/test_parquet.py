@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 from maquette.core.errors import DataError
 from maquette.core.event import Result
 from maquette.data.dataset import Dataset
-from maquette.data.ingest import Settings, ingest
+from maquette.data.ingest.ingest import Settings, ingest
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 

@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from maquette.core.errors import DataError
-from maquette.data.beside import IMAGES, MOST_BESIDE, SIDECARS, assumption, encoding_of, rows, sidecar
 from maquette.data.dataset import Part
-from maquette.data.kinds import container
-from maquette.data.listing import Listing
-from maquette.data.members import is_patient
-from maquette.data.reader import Reader
+from maquette.data.decoding.kinds import container
+from maquette.data.decoding.reader import Reader
+from maquette.data.ingest.beside import IMAGES, MOST_BESIDE, SIDECARS, assumption, encoding_of, rows, sidecar
+from maquette.data.ingest.listing import Listing
+from maquette.data.ingest.members import is_patient
 from maquette.data.source import (
     FILE_COLUMNS,
     METADATA,

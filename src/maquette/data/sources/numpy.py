@@ -22,7 +22,7 @@ from PIL import Image as Pillow
 
 from maquette.core.errors import DataError
 from maquette.data.dataset import Part
-from maquette.data.limits import Limits, Refused
+from maquette.data.decoding.limits import Limits, Refused
 from maquette.data.source import SPLITS, Entry
 
 _IMAGES = ("images", "image", "x", "data", "samples", "arr_0", "imgs", "pixels", "frames")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import DataError
 from maquette.data.dataset import Part
-from maquette.data.limits import Limits
+from maquette.data.decoding.limits import Limits
 from maquette.data.source import SPLITS, Entry, part_of, unreadable, wanted
 
 if TYPE_CHECKING:

@@ -19,11 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from maquette.data.beside import MOST_BESIDE, SIDECARS, assumption, sidecar
 from maquette.data.dataset import Part
-from maquette.data.kinds import HEAD, container
-from maquette.data.limits import Limits, Refused
-from maquette.data.members import MOST_METADATA, Described, hidden, inner_name, is_metadata, is_patient, nested
+from maquette.data.decoding.kinds import HEAD, container
+from maquette.data.decoding.limits import Limits, Refused
+from maquette.data.ingest.beside import MOST_BESIDE, SIDECARS, assumption, sidecar
+from maquette.data.ingest.members import MOST_METADATA, Described, hidden, inner_name, is_metadata, is_patient, nested
 from maquette.data.source import Entry, part_of
 
 _MOST_RATIO, _RATIO_FROM = 200, 1 << 30

@@ -18,10 +18,10 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from maquette.data.beside import IMAGES, MOST_BESIDE, SIDECARS, assumption, sidecar
-from maquette.data.kinds import HEAD
-from maquette.data.limits import Limits, Refused
-from maquette.data.members import MOST_METADATA, Described, hidden, inner_name, is_metadata, is_patient, nested
+from maquette.data.decoding.kinds import HEAD
+from maquette.data.decoding.limits import Limits, Refused
+from maquette.data.ingest.beside import IMAGES, MOST_BESIDE, SIDECARS, assumption, sidecar
+from maquette.data.ingest.members import MOST_METADATA, Described, hidden, inner_name, is_metadata, is_patient, nested
 from maquette.data.source import Entry
 
 _END, _END64, _LOCATOR64 = struct.Struct("<4s4H2IH"), struct.Struct("<4sQ2H2I4Q"), struct.Struct("<4sIQI")

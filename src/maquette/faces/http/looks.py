@@ -14,7 +14,7 @@ from maquette.core.errors import DataError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from maquette.data.decode import Decoder
+    from maquette.data.ingest.decode import Decoder
     from maquette.refining.run import Halfway
 
 WORKERS = 2
@@ -139,8 +139,8 @@ class Looks:
                 self._decoder.close()
 
     def _decoded(self, path: Path) -> NDArray[Any]:
-        from maquette.data.decode import Decoder, Task
-        from maquette.data.shape import WHOLE
+        from maquette.data.decoding.shape import WHOLE
+        from maquette.data.ingest.decode import Decoder, Task
         from maquette.engine.refine import LIMITS
 
         with self._lock:

@@ -1,1 +1,0 @@
-"""The checks of an audit, one file each; `data/check.py` says what a check is."""

@@ -1,0 +1,1 @@
+"""Datasets that the program draws itself, whose facts are known."""
