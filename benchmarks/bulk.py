@@ -180,7 +180,7 @@ def compared(verb: str, home: Path, given: argparse.Namespace) -> bool:
         shutil.rmtree(home / "cache", ignore_errors=True)  # what is remembered would be no work
         if verb == "ingest":
             shutil.rmtree(home / f"{kind}.mq", ignore_errors=True)
-        own = "maquette.data.decoding.worker" if verb == "ingest" else "maquette.engine.bulk"
+        own = "maquette.data.decoding.worker" if verb == "ingest" else "maquette.engine.bulk.bulk"
         name = "ray::Actor" if kind == "ray" else own
         words = [verb, *words_of(verb, home, kind, given.count), "--workers", asked]
         one = took[kind] = run(words, home, given.kills, name)

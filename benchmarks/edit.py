@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from maquette.data.dataset import Dataset
-from maquette.engine import encoder as encoders
-from maquette.engine.latents import Found, Latents, decibels, errors
+from maquette.engine.latent import encoder as encoders
+from maquette.engine.latent.latents import Found, Latents, decibels, errors
 from maquette.engine.load import load
 from maquette.engine.table import condition_table
 from maquette.features.neighbours import nearest

@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 
 from maquette.core.image import save, sheet
-from maquette.engine.complete import completed, side
-from maquette.engine.encoder import dataset_of
+from maquette.engine.latent.complete import completed, side
+from maquette.engine.latent.encoder import dataset_of
 from maquette.engine.load import load
 from maquette.engine.sample import draw
 from maquette.engine.world import World, world_of

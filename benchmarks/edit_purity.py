@@ -23,9 +23,9 @@ import numpy as np
 from facade_facts import COLOURS, FACTS, read_facade
 
 from maquette.core.image import save, sheet
-from maquette.engine.directions import Direction, held, moved, scaled, towards, where_of
-from maquette.engine.encoder import dataset_of
-from maquette.engine.latents import Found, Latents
+from maquette.engine.latent.directions import Direction, held, moved, scaled, towards, where_of
+from maquette.engine.latent.encoder import dataset_of
+from maquette.engine.latent.latents import Found, Latents
 from maquette.engine.load import load
 from maquette.judge.evidence import pick
 from maquette.store.run import Run

@@ -94,9 +94,9 @@ def steps(folder: Path, families: list[str], repeats: int, scale: str, batch: in
 
     from maquette.data.dataset import Dataset
     from maquette.data.loader import Loader
-    from maquette.engine.follow import lead, team
     from maquette.engine.load import build, recipe
     from maquette.engine.plan import Plan
+    from maquette.engine.team.follow import lead, team
     from maquette.engine.trainer import Trainer
     from maquette.families import REGISTRY
 

@@ -323,7 +323,7 @@ def main() -> None:
     shown = [picture(kind, seed) for kind in KINDS for seed in range(chosen.start, chosen.start + each)]
     found = {}
     if chosen.run:
-        from maquette.engine.hand import callable_of
+        from maquette.engine.files.hand import callable_of
 
         model = callable_of(chosen.run)
         found["model"] = report("model", shown, [measured(model(p.image)[..., 0], p) for p in shown])

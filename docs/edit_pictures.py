@@ -15,10 +15,10 @@ from PIL import Image as Pillow
 
 from maquette.core.image import sheet
 from maquette.core.noise import Mix
-from maquette.engine.complete import completed
-from maquette.engine.directions import Direction, moved, scaled, strongest
-from maquette.engine.encoder import dataset_of
-from maquette.engine.latents import Found, Latents
+from maquette.engine.latent.complete import completed
+from maquette.engine.latent.directions import Direction, moved, scaled, strongest
+from maquette.engine.latent.encoder import dataset_of
+from maquette.engine.latent.latents import Found, Latents
 from maquette.engine.load import load
 from maquette.engine.sample import draw, wishes
 from maquette.engine.table import condition_table

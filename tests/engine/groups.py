@@ -6,7 +6,7 @@ import threading
 
 import torch
 
-from maquette.engine.distributed import END, Lost, Team
+from maquette.engine.team.distributed import END, Lost, Team
 
 
 class Threads(Team):

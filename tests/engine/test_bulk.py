@@ -13,9 +13,9 @@ import pytest
 
 from maquette.core.errors import ConditionError, MaquetteError, UsageError
 from maquette.core.workers import Workers, processors
-from maquette.engine import bulk as bulks
-from maquette.engine.bulk import AHEAD, Task, WorkError, answered, bulk, start
-from maquette.engine.cluster import _Ours
+from maquette.engine.bulk import bulk as bulks
+from maquette.engine.bulk.bulk import AHEAD, Task, WorkError, answered, bulk, start
+from maquette.engine.bulk.cluster import _Ours
 
 
 @pytest.fixture

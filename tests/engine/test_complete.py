@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from maquette.core.errors import UsageError
 from maquette.core.spec import DataSpec
-from maquette.engine.complete import completed, extended, seamless
+from maquette.engine.latent.complete import completed, extended, seamless
 from maquette.engine.load import build
 from maquette.families import REGISTRY, gan
 from maquette.families.family import Completes

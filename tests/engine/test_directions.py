@@ -6,7 +6,7 @@ import torch
 
 from maquette.core.errors import DataError, MaquetteError, UsageError
 from maquette.core.spec import DataSpec
-from maquette.engine.directions import (
+from maquette.engine.latent.directions import (
     Direction,
     held,
     keep,
@@ -19,7 +19,7 @@ from maquette.engine.directions import (
     where_of,
     without,
 )
-from maquette.engine.latents import Latents
+from maquette.engine.latent.latents import Latents
 from maquette.engine.load import build
 from maquette.families import REGISTRY
 from maquette.families.family import Steers
@@ -52,7 +52,7 @@ def coarse(images):
 
 @pytest.mark.parametrize("name", STEERED)
 def test_the_strongest_directions_change_more_than_any_other(name, monkeypatch):
-    monkeypatch.setattr("maquette.engine.directions.PASSES", 4)
+    monkeypatch.setattr("maquette.engine.latent.directions.PASSES", 4)
     latents = on(name)
     *steps, found = strongest(latents, 3, {})
     assert steps == [1, 2, 3, 4] and len(found) == 3
@@ -66,7 +66,7 @@ def test_the_strongest_directions_change_more_than_any_other(name, monkeypatch):
 
 @pytest.mark.parametrize("name", ["gan", "oracle"])
 def test_two_sides_give_the_way_from_one_to_the_other(name, monkeypatch):
-    monkeypatch.setattr("maquette.engine.directions.PROBED", 400)
+    monkeypatch.setattr("maquette.engine.latent.directions.PROBED", 400)
     latents = on(name)
     images = latents.images(latents.of_seeds(range(200), {}))
     light = images.mean(axis=(1, 2, 3)).argsort()
@@ -96,7 +96,7 @@ def test_it_is_seen_where_two_sides_differ():
 @pytest.mark.parametrize("name", STEERED)
 def test_images_stay_where_a_direction_has_no_place(name, monkeypatch):
     """The upper half is moved and the lower one is the image that was given, pixel for pixel."""
-    monkeypatch.setattr("maquette.engine.latents.HELD", 3)
+    monkeypatch.setattr("maquette.engine.latent.latents.HELD", 3)
     latents = on(name)
     found = latents.of_seeds(range(4), {})
     before = latents.images(found)

@@ -16,9 +16,9 @@ from groups import play
 
 from maquette.core.errors import TrainingError, UsageError
 from maquette.data.drawn.drawn import make_drawn
-from maquette.engine import follow as following
-from maquette.engine.follow import agree, follow
 from maquette.engine.start import Wish, start
+from maquette.engine.team import follow as following
+from maquette.engine.team.follow import agree, follow
 from maquette.engine.train import train
 from maquette.nn.joint import Share, bounds, joint_mean, joint_rows, own_rows, rows_before, together
 from maquette.operations import operation
@@ -221,7 +221,7 @@ def test_the_loss_of_a_process_ends_training_in_a_sentence_and_the_same_command_
         return helpers[-1]
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("maquette.engine.helpers.subprocess.Popen", noted)
+        patch.setattr("maquette.engine.team.helpers.subprocess.Popen", noted)
         events = train_command(shapes, lost, processes=2, **settings)
         with pytest.raises(TrainingError, match=r"process 1 of 2 ended by signal 9.*the same command"):
             for event in events:
@@ -238,7 +238,7 @@ def test_the_loss_of_a_process_ends_training_in_a_sentence_and_the_same_command_
 
 
 def test_a_helper_that_cannot_start_is_a_sentence(shapes, tmp_path, monkeypatch):
-    monkeypatch.setattr("maquette.engine.helpers.sys.executable", shutil.which("false"))
+    monkeypatch.setattr("maquette.engine.team.helpers.sys.executable", shutil.which("false"))
     with pytest.raises(TrainingError, match="a process that should help did not start"):
         list(train_command(shapes, tmp_path / "run", images=64, processes=2))
     assert not (tmp_path / "run").exists()

@@ -15,8 +15,8 @@ from maquette.core.errors import UsageError
 from maquette.core.noise import Mix
 from maquette.core.spec import DataSpec
 from maquette.data.drawn.drawn import make_drawn
-from maquette.engine import encoder as encoders
-from maquette.engine.latents import Found, Latents, blended, decibels, errors, slerp
+from maquette.engine.latent import encoder as encoders
+from maquette.engine.latent.latents import Found, Latents, blended, decibels, errors, slerp
 from maquette.engine.load import build, load
 from maquette.engine.sample import draw
 from maquette.engine.table import keep_table

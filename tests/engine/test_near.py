@@ -9,8 +9,8 @@ import pytest
 import torch
 from groups import play
 
-from maquette.engine import near
-from maquette.engine.distributed import Lost
+from maquette.engine.team import near
+from maquette.engine.team.distributed import Lost
 
 
 def rounds(team):

@@ -13,7 +13,7 @@ from maquette.data.decoding.limits import Limits
 from maquette.data.decoding.shape import Form
 from maquette.data.ingest.decode import Decoder, Task
 from maquette.data.ingest.ingest import Settings, ingest
-from maquette.engine.spread import Spread
+from maquette.engine.bulk.spread import Spread
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ from maquette.core.workers import Workers
 from maquette.data.audit import surveyed as audit_survey
 from maquette.data.audit.audit import audit
 from maquette.data.drawn.drawn import make_drawn
-from maquette.engine.packed import pack, unpack
-from maquette.engine.surveying import Surveying
+from maquette.engine.bulk.packed import pack, unpack
+from maquette.engine.bulk.surveying import Surveying
 from maquette.operations import operation as table
 from maquette.store.workspace import Workspace
 

@@ -179,7 +179,7 @@ def test_the_engine_names_no_family():
     from maquette.families import REGISTRY
 
     names = set(REGISTRY.names())
-    for path in Path(maquette.engine.__file__).parent.glob("*.py"):
+    for path in Path(maquette.engine.__file__).parent.rglob("*.py"):
         words = set()
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Constant):

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from maquette.core.errors import UsageError
-from maquette.engine.walk import Circle, Curve, places
+from maquette.engine.latent.walk import Circle, Curve, places
 
 
 @given(st.integers(2, 8), st.booleans())

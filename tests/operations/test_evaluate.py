@@ -14,7 +14,7 @@ from maquette.core.image import save
 from maquette.data.dataset import Dataset
 from maquette.data.drawn.drawn import make_drawn
 from maquette.engine import start as starting
-from maquette.engine.packed import pack, unpack
+from maquette.engine.bulk.packed import pack, unpack
 from maquette.engine.probe import Choice
 from maquette.families.oracle import Oracle
 from maquette.features import REGISTRY

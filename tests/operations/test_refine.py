@@ -20,9 +20,9 @@ from maquette.core.errors import DataError, MaquetteError, UsageError
 from maquette.core.event import Made, Progress, Result, Table, Warning
 from maquette.core.image import encode, load
 from maquette.data.source import open_source
-from maquette.engine import bulk
-from maquette.engine import refine as work
-from maquette.engine.batch import Batch, plan
+from maquette.engine.bulk import bulk
+from maquette.engine.files import refine as work
+from maquette.engine.files.batch import Batch, plan
 from maquette.operations.operation import run
 from maquette.refining import named
 from maquette.store.workspace import Workspace
@@ -167,7 +167,7 @@ def test_results_inside_the_source_are_no_sources(workspace, photos):
 
 @pytest.mark.parametrize("name", ["../../up.png", "/abs/x.png", "..\\up.png", "a/../../b.png", "...", "c:d|e?.png"])
 def test_names_in_sources_never_lead_out(name, tmp_path):
-    from maquette.engine.batch import _safe
+    from maquette.engine.files.batch import _safe
 
     assert (tmp_path / _safe(name)).resolve().is_relative_to(tmp_path)
     assert not set('<>:"|?*') & set(str(_safe(name)))
@@ -268,7 +268,7 @@ def test_a_full_disk_ends_the_work(workspace, photos, tmp_path, monkeypatch):
     def full(path, content):
         raise OSError(28, "No space left on device", str(path))
 
-    monkeypatch.setattr("maquette.engine.refine.write_new", full)
+    monkeypatch.setattr("maquette.engine.files.refine.write_new", full)
     with pytest.raises(OSError, match="No space left"):
         refine(workspace, str(photos), to=str(tmp_path / "out"), **{"with": RECIPE})
 
@@ -310,7 +310,7 @@ def test_whoever_stops_listening_stops_the_work(workspace, photos, tmp_path, mon
 
 
 def test_what_signs_is_given_the_finished_image_and_what_it_was_made_of(photos, tmp_path):
-    from maquette.engine.refine import refine as work
+    from maquette.engine.files.refine import refine as work
 
     seen = []
 
@@ -409,7 +409,7 @@ def test_profiles_are_followed_in_and_files_say_srgb(workspace, tmp_path):
 def test_workers_elsewhere_give_the_same_files_and_name_the_same_faults(tmp_path, monkeypatch):
     """Processes of this machine stand in for a cluster: what they are given and give back is the same."""
     monkeypatch.setattr(
-        "maquette.engine.cluster.Actors", lambda workers, settings, shared: bulk._Local(2, settings, shared)
+        "maquette.engine.bulk.cluster.Actors", lambda workers, settings, shared: bulk._Local(2, settings, shared)
     )
     randoms = np.random.default_rng(2)
     source = tmp_path / "source"

@@ -23,7 +23,7 @@ from vouching import FORMATS, MODEL, SOFTWARE, picture, vouched
 
 from maquette.core.errors import MaquetteError, TrustError
 from maquette.core.image import encode
-from maquette.engine.edited import Edits
+from maquette.engine.latent.edited import Edits
 from maquette.operations import operation as table
 from maquette.operations._uses import Work
 from maquette.store.workspace import Workspace

@@ -67,11 +67,21 @@ def test_every_part_that_can_sign_is_among_those_that_are_tried():
     words = re.compile(r"\bPress\b|\btrust import signing\b|\btrust\.signing import .*\b(generated|edited|sheet)\b")
     signs = {str(path.relative_to(root)) for path in root.rglob("*.py") if words.search(path.read_text("utf-8"))}
     tried = {"operations/_films.py", "operations/refine.py", "operations/_refining.py", "operations/replay.py"}
-    tried |= {"operations/complete.py", "operations/decode.py", "operations/_edits.py"}  # by engine/edited.py beneath
+    tried |= {
+        "operations/complete.py",
+        "operations/decode.py",
+        "operations/_edits.py",
+    }  # by engine/latent/edited.py beneath
     tried |= {"operations/_uses.py"}
     tried |= {"operations/_making.py", "faces/http/printing.py"}  # by `Press.fresh`, which signs for both
     tried |= {"operations/_output.py"}  # puts away what `_making` signed, and signs nothing
-    beneath = {"engine/signed.py", "engine/refined.py", "engine/edited.py", "trust/press.py", "trust/signing.py"}
+    beneath = {
+        "engine/files/signed.py",
+        "engine/files/refined.py",
+        "engine/latent/edited.py",
+        "trust/press.py",
+        "trust/signing.py",
+    }
     assert signs - beneath == tried
     stamps = {str(path.relative_to(root)) for path in root.rglob("*.py") if "take_stamp" in path.read_text("utf-8")}
     assert stamps == {"trust/origin.py", "engine/sample.py"}

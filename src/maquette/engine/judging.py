@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 
 from maquette.core.image import CHANNELS, dtype
 from maquette.core.settings import to_json
-from maquette.engine.distributed import programs
 from maquette.engine.sample import Rows, draw, wishes
+from maquette.engine.team.distributed import programs
 from maquette.families.family import Encodes, Family
 from maquette.features.cache import Cache
 from maquette.nn.pixels import from_tensor, to_tensor

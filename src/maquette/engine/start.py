@@ -17,11 +17,11 @@ from maquette.core.settings import to_json
 from maquette.core.spec import SCALES, DataSpec, Tile
 from maquette.data.dataset import Dataset
 from maquette.data.loader import Loader
-from maquette.engine.distributed import Team
-from maquette.engine.follow import lead
 from maquette.engine.load import build, default_config, load, rebuild_within, recipe
 from maquette.engine.plan import Plan, best_device, check_device, read_plan
 from maquette.engine.probe import choose_scale, is_busy, remembered
+from maquette.engine.team.distributed import Team
+from maquette.engine.team.follow import lead
 from maquette.engine.train import save_model
 from maquette.engine.trainer import Trainer
 from maquette.families import REGISTRY

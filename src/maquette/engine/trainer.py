@@ -15,10 +15,10 @@ from maquette.core.errors import RunError
 from maquette.core.spec import Batch, Phase
 from maquette.data.loader import Loader
 from maquette.engine.average import MIDDLE, Averages
-from maquette.engine.distributed import STEP, TELL, Team, share_state
 from maquette.engine.load import arrays, fill, seed_of
 from maquette.engine.optim import PhaseOptimizer
 from maquette.engine.plan import Plan
+from maquette.engine.team.distributed import STEP, TELL, Team, share_state
 from maquette.families.family import Family
 from maquette.nn.joint import Group, Share, bounds, together
 from maquette.nn.pixels import condition_tensors, to_tensor

@@ -124,7 +124,7 @@ class Continues(Protocol):
 class Steers(Protocol):
     """Makes images from latents: numbers that can be blended, moved along directions and looked for.
 
-    The latents of seeds are drawn by chance; those of an image that somebody gives are found (`engine.latents`).
+    The latents of seeds are drawn by chance; those of an image that somebody gives are found (`engine.latent`).
     """
 
     def latent_shapes(self) -> tuple[tuple[int, ...], ...]:

@@ -12,8 +12,8 @@ import numpy as np
 from maquette.core.errors import DataError, UsageError
 from maquette.core.event import Event, Note, Progress
 from maquette.engine.best import Likeness, chosen, critic_of
-from maquette.engine.encoder import dataset_of
 from maquette.engine.judging import Drawn, draw_many
+from maquette.engine.latent.encoder import dataset_of
 from maquette.families.family import Family, Samples
 from maquette.judge.evidence import Looking
 from maquette.store.run import Run

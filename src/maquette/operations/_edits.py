@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from maquette.core.noise import Mix
     from maquette.data.dataset import Dataset
-    from maquette.engine.latents import Found, Latents
+    from maquette.engine.latent.latents import Found, Latents
     from maquette.store.run import Run
     from maquette.store.workspace import Workspace
     from maquette.trust.origin import Generated
@@ -102,7 +102,7 @@ class Bench:
     def edited(self, name: str, image: NDArray[Any], points: Sequence[Point], step: Mapping[str, Any]) -> Path:
         """Write an image that was made of points; the first image among them is its ingredient."""
         from maquette.core.image import FORMATS
-        from maquette.engine.edited import Edits
+        from maquette.engine.latent.edited import Edits
 
         path = self.to / f"{name}{FORMATS[self.press.format][1]}"
         first = next((point for point in points if point.source is not None), None)
@@ -155,8 +155,8 @@ class Bench:
 
 def bench(request: Any, workspace: Workspace, verb: str, *, images: bool) -> Generator[Event, None, Bench]:
     """Open the run; where images are to be found in it, with its encoder, which is trained if there is none yet."""
-    from maquette.engine import encoder as encoders
-    from maquette.engine.latents import Latents
+    from maquette.engine.latent import encoder as encoders
+    from maquette.engine.latent.latents import Latents
     from maquette.engine.load import load
     from maquette.engine.table import condition_table
     from maquette.operations._inputs import flat
@@ -199,7 +199,7 @@ def points_of(request: Any, on: Bench, verb: str, *, alike: bool = False) -> Gen
     import numpy as np
 
     from maquette.core.noise import Noise
-    from maquette.engine.fitted import Files
+    from maquette.engine.files.fitted import Files
     from maquette.store.digest import content_name
     from maquette.trust.press import source_bytes
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maquette.core.spec import DataSpec
-    from maquette.engine.refined import Refiner
+    from maquette.engine.files.refined import Refiner
     from maquette.families.family import Family
     from maquette.operations._inputs import Inputs
     from maquette.operations.sample import Sample

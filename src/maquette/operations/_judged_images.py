@@ -197,7 +197,7 @@ def _contents(files: list[Path], form: Form) -> dict[str, Any] | None:
     from importlib.metadata import version
 
     from maquette.core.settings import to_json
-    from maquette.engine.distributed import programs
+    from maquette.engine.team.distributed import programs
     from maquette.store.digest import file_digest
 
     if sum(path.stat().st_size for path in files) > MOST_READ:

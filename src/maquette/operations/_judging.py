@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from maquette.core.errors import UsageError
 from maquette.core.settings import from_json, to_json
 from maquette.core.workers import Workers
-from maquette.engine.bulk import Answer, Pool, Task, Work, pool
-from maquette.engine.cluster import connected
+from maquette.engine.bulk.bulk import Answer, Pool, Task, Work, pool
+from maquette.engine.bulk.cluster import connected
+from maquette.engine.bulk.packed import pack, unpack
 from maquette.engine.load import load
-from maquette.engine.packed import pack, unpack
 from maquette.engine.sample import draw
 from maquette.families.family import Family
 from maquette.features import REGISTRY

@@ -15,9 +15,9 @@ from maquette.core.errors import UsageError
 from maquette.core.event import Warning
 from maquette.core.settings import from_json, to_json
 from maquette.core.workers import Workers
-from maquette.engine.bulk import Answer, Task, bulk
+from maquette.engine.bulk.bulk import Answer, Task, bulk
+from maquette.engine.files.refined import Refiner
 from maquette.engine.load import load
-from maquette.engine.refined import Refiner
 from maquette.engine.sample import software, vouched, wishes
 from maquette.families.family import Family
 from maquette.store.run import Run

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from maquette.core.errors import DataError
 from maquette.core.event import Event, Progress, Warning
-from maquette.engine.fitted import Files
+from maquette.engine.files.fitted import Files
 from maquette.engine.likely import TOGETHER
 
 if TYPE_CHECKING:

@@ -11,11 +11,11 @@ from typing import Any
 from maquette.core.errors import MaquetteError
 from maquette.core.settings import from_json
 from maquette.data.ingest.decode import Decoder
-from maquette.engine.batch import Batch, Work
-from maquette.engine.bulk import Answer
-from maquette.engine.bulk import Work as Does
-from maquette.engine.refine import LIMITS, read, refined, sentence_of
-from maquette.engine.signed import Finisher
+from maquette.engine.bulk.bulk import Answer
+from maquette.engine.bulk.bulk import Work as Does
+from maquette.engine.files.batch import Batch, Work
+from maquette.engine.files.refine import LIMITS, read, refined, sentence_of
+from maquette.engine.files.signed import Finisher
 from maquette.refining.recipe import from_json as recipe_of
 from maquette.store.workspace import Workspace
 from maquette.trust.examine import Examiner

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from maquette.engine.directions import Direction
+    from maquette.engine.latent.directions import Direction
     from maquette.operations._edits import Bench
 
 AMOUNTS = (-3.0, -2.0, -1.0, 0.0, 1.0, 2.0, 3.0)
@@ -17,8 +17,8 @@ def strips(on: Bench, directions: Sequence[Direction], seed: int) -> str:
     import numpy as np
 
     from maquette.core.image import sheet
-    from maquette.engine.directions import held, moved
-    from maquette.engine.latents import Found
+    from maquette.engine.latent.directions import held, moved
+    from maquette.engine.latent.latents import Found
 
     start = on.latents.of_seeds([seed], on.rows_of([seed]))
     shown = directions[:32]

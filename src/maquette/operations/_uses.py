@@ -155,7 +155,7 @@ class Work:
     def write(self, path: Path, image: Image, step: Mapping[str, Any], source: Path | None = None) -> Path:
         """Write one image (PNG) that was made of `source`, or of several things, signed. `step` says how, no paths."""
 
-        from maquette.engine.edited import Edits
+        from maquette.engine.latent.edited import Edits
         from maquette.store.digest import content_name
         from maquette.trust.press import source_bytes
 

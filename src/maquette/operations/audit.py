@@ -80,7 +80,7 @@ def audit(request: Audit, workspace: Workspace) -> Iterator[Event]:
     with contextlib.ExitStack() as stack:
         elsewhere = None
         if workers.many:
-            from maquette.engine.surveying import Surveying
+            from maquette.engine.bulk.surveying import Surveying
 
             elsewhere = stack.enter_context(Surveying(workers))
         changes = parse_changes(request.set)

@@ -68,11 +68,11 @@ def complete(request: Complete, workspace: Workspace) -> Iterator[Event]:
     from maquette.core.image import FORMATS, sheet
     from maquette.core.noise import SEED_LIMIT
     from maquette.core.settings import from_json, to_json
-    from maquette.engine.complete import completed, extended
-    from maquette.engine.edited import Edits
-    from maquette.engine.encoder import dataset_of
-    from maquette.engine.fitted import fitted
-    from maquette.engine.latents import Latents
+    from maquette.engine.files.fitted import fitted
+    from maquette.engine.latent.complete import completed, extended
+    from maquette.engine.latent.edited import Edits
+    from maquette.engine.latent.encoder import dataset_of
+    from maquette.engine.latent.latents import Latents
     from maquette.engine.load import load
     from maquette.engine.sample import wishes
     from maquette.engine.table import condition_table
@@ -195,13 +195,13 @@ def _laid(
 
 def _given(request: Complete, spec: DataSpec) -> NDArray[np.bool_]:
     """Height x width: what stays."""
-    from maquette.engine.complete import side
+    from maquette.engine.latent.complete import side
 
     if not request.mask:
         return side(request.keep, request.share, spec.height, spec.width)
     from dataclasses import replace
 
-    from maquette.engine.fitted import fitted
+    from maquette.engine.files.fitted import fitted
 
     mask = fitted(Path(request.mask).expanduser(), replace(spec, mode="grey"))[..., 0]
     given = mask <= 127

@@ -34,7 +34,7 @@ class Decode:
 def decode(request: Decode, workspace: Workspace) -> Iterator[Event]:
     """Turn a file of tokens, as `encode` writes it, back into images."""
     from maquette.core.image import FORMATS
-    from maquette.engine.edited import Edits
+    from maquette.engine.latent.edited import Edits
     from maquette.engine.likely import from_tokens, tokenizer
     from maquette.engine.load import load
     from maquette.operations.sample import Pictures

@@ -36,7 +36,7 @@ def edit_apply(request: Apply, workspace: Workspace) -> Iterator[Event]:
     import numpy as np
 
     from maquette.core.image import sheet
-    from maquette.engine.directions import held, moved, named, read
+    from maquette.engine.latent.directions import held, moved, named, read
     from maquette.operations.sample import Pictures
 
     verb = "edit-apply"

@@ -37,7 +37,7 @@ def edit_directions(request: Directions, workspace: Workspace) -> Iterator[Event
 
     For example: maquette edit directions first --to out, then maquette edit directions first --rename found-1=brighter.
     """
-    from maquette.engine.directions import NAME, keep, named, read
+    from maquette.engine.latent.directions import NAME, keep, named, read
 
     on = yield from bench(request, workspace, "edit-directions", images=False)
     known = read(on.run, on.latents.width)

@@ -54,7 +54,7 @@ def edit_find(request: Find, workspace: Workspace) -> Iterator[Event]:
     For example: maquette edit find first; or maquette edit find first --like smiling --unlike serious --name smile.
     They are kept with the run: see edit directions, edit apply.
     """
-    from maquette.engine.directions import NAME, Direction, keep, named, read, scaled, without
+    from maquette.engine.latent.directions import NAME, Direction, keep, named, read, scaled, without
 
     verb = "edit-find"
     ways = [bool(request.class_), bool(request.word), bool(request.like or request.unlike)]
@@ -72,7 +72,7 @@ def edit_find(request: Find, workspace: Workspace) -> Iterator[Event]:
         name = request.name or re.sub(r"[^\w-]+", "-", request.class_ or request.word or "examples").strip("-")[:64]
         new.append(Direction(name or "direction", scaled(on.latents, without(vector, kept), rows), how, where))
     else:
-        from maquette.engine.directions import PASSES, strongest
+        from maquette.engine.latent.directions import PASSES, strongest
 
         found: list[NDArray[np.float32]] = []
         for step in strongest(on.latents, request.count, rows):
@@ -101,7 +101,7 @@ def _sided(
     request: Find, on: Bench, verb: str
 ) -> Generator[Event, None, tuple[NDArray[np.float32], str, NDArray[np.float32]]]:
     """The direction from one side to the other, in words how it was learned, and where the sides differ."""
-    from maquette.engine.directions import towards, where_of
+    from maquette.engine.latent.directions import towards, where_of
 
     examples = bool(request.like or request.unlike)
     if examples:
@@ -132,7 +132,7 @@ def _own(on: Bench) -> bool:
 def _files(words: tuple[str, ...], on: Bench) -> NDArray[Any]:
     import numpy as np
 
-    from maquette.engine.fitted import Files
+    from maquette.engine.files.fitted import Files
 
     images = [fitted.image for fitted in Files(words, on.latents.model.spec) if fitted.image is not None]
     if not images:

@@ -44,7 +44,7 @@ def edit_mix(request: Mixing, workspace: Workspace) -> Iterator[Event]:
 
     from maquette.core.image import sheet
     from maquette.core.noise import Mix
-    from maquette.engine.latents import blended
+    from maquette.engine.latent.latents import blended
     from maquette.engine.sample import vouched
     from maquette.operations.sample import Pictures
 

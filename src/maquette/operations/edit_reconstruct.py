@@ -33,7 +33,7 @@ def edit_reconstruct(request: Reconstruct, workspace: Workspace) -> Iterator[Eve
     import numpy as np
 
     from maquette.core.image import sheet
-    from maquette.engine.latents import decibels, errors
+    from maquette.engine.latent.latents import decibels, errors
     from maquette.engine.world import world_of
     from maquette.operations.sample import Pictures
 

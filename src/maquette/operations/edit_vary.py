@@ -44,7 +44,7 @@ def edit_vary(request: Vary, workspace: Workspace) -> Iterator[Event]:
 
     from maquette.core.image import sheet
     from maquette.core.noise import Mix
-    from maquette.engine.latents import slerp
+    from maquette.engine.latent.latents import slerp
     from maquette.engine.sample import vouched
     from maquette.operations.sample import Pictures
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maquette.core.noise import Mix
-    from maquette.engine.walk import Route
+    from maquette.engine.latent.walk import Route
     from maquette.store.workspace import Workspace
 
 TILES = 12
@@ -54,7 +54,7 @@ def edit_walk(request: Walk, workspace: Workspace) -> Iterator[Event]:
     """
     from maquette.core.film import FILMS
     from maquette.core.motion import Watch
-    from maquette.engine.walk import Circle, Curve, Swing, places
+    from maquette.engine.latent.walk import Circle, Curve, Swing, places
 
     verb = "edit-walk"
     if request.film == "none" and not request.stills:
@@ -123,7 +123,7 @@ def edit_walk(request: Walk, workspace: Workspace) -> Iterator[Event]:
 
 def _directions(request: Walk, on: Bench, points: int) -> NDArray[Any] | None:
     """What is added to latents at the far end of a walk along directions; None where it leads along none."""
-    from maquette.engine.directions import named, read
+    from maquette.engine.latent.directions import named, read
     from maquette.operations.edit_apply import amounts_of
 
     if not request.direction:
@@ -171,7 +171,7 @@ class _Way:
         import numpy as np
 
         from maquette.core.noise import Mix
-        from maquette.engine.latents import Found
+        from maquette.engine.latent.latents import Found
         from maquette.engine.sample import vouched
 
         on, together, number = self._on, self._on.latents.model.together, 0
@@ -198,7 +198,7 @@ class _Way:
         """One row of latents."""
         import numpy as np
 
-        from maquette.engine.latents import blended
+        from maquette.engine.latent.latents import blended
 
         if self._direction is not None:
             return np.asarray(self._latents[0] + self._direction * plan[0], np.float32)

@@ -110,7 +110,7 @@ def _work(request: Ingest, workspace: Workspace) -> Iterator[Event]:
     )  # fmt: skip
     decoder = None
     if workers.ray is not None:
-        from maquette.engine.spread import Spread
+        from maquette.engine.bulk.spread import Spread
 
         decoder = functools.partial(Spread, workers)
     yield from ingest(words, to, settings=settings, add=request.add, decoder=decoder)

@@ -14,7 +14,7 @@ from maquette.core.settings import argument, setting
 from maquette.operations.operation import operation
 
 if TYPE_CHECKING:
-    from maquette.engine.measure import Measured
+    from maquette.engine.files.measure import Measured
     from maquette.store.workspace import Workspace
 
 SHOWN = 12
@@ -38,8 +38,8 @@ def measure(request: Measure, workspace: Workspace) -> Iterator[Event]:
     For example: maquette measure cells --mask "otsu" --smallest 20 --to cells.csv.
     """
     from maquette.core.files import write_new
-    from maquette.engine.measure import Measured
-    from maquette.engine.measure import measure as work
+    from maquette.engine.files.measure import Measured
+    from maquette.engine.files.measure import measure as work
     from maquette.operations.refine import models
     from maquette.refining.measure import to_csv
     from maquette.refining.text import parse_mask

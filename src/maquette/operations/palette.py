@@ -37,7 +37,7 @@ def palette(request: Palette, workspace: Workspace) -> Iterator[Event]:
     Use them in a recipe: maquette refine photo.jpg --to out --with "palette colours=#102030:#d0a060".
     """
     from maquette.core.files import write_bytes
-    from maquette.engine.refine import read
+    from maquette.engine.files.refine import read
     from maquette.refining.colour.palette import extract, hexadecimal
 
     to = Path(request.to).expanduser() if request.to else None

@@ -62,10 +62,10 @@ def refine(request: Refine, workspace: Workspace) -> Iterator[Event]:
         yield from _explain(request.explain)
         return
     import maquette
-    from maquette.engine.batch import Batch
-    from maquette.engine.refine import Elsewhere, before_and_after
-    from maquette.engine.refine import refine as work
-    from maquette.engine.signed import Finisher
+    from maquette.engine.files.batch import Batch
+    from maquette.engine.files.refine import Elsewhere, before_and_after
+    from maquette.engine.files.refine import refine as work
+    from maquette.engine.files.signed import Finisher
     from maquette.refining import recipe as recipes
     from maquette.trust.examine import Examiner
     from maquette.trust.keys import Keys
@@ -134,7 +134,7 @@ def models(workspace: Workspace) -> Callable[[str], Callable[..., Any]]:
 
     @functools.cache
     def hand(run: str) -> Callable[..., Any]:
-        from maquette.engine.hand import callable_of
+        from maquette.engine.files.hand import callable_of
 
         return callable_of(workspace.run_path(run))
 
@@ -263,6 +263,6 @@ def arrays(
 
 def _read(path: str) -> NDArray[Any]:
     """An image file, as strangers' files are read."""
-    from maquette.engine.refine import read
+    from maquette.engine.files.refine import read
 
     return read(path)

@@ -143,7 +143,7 @@ def _given(request: Replay, run: Run, manifest: Manifest) -> dict[str, NDArray[A
 def _finished(picture: NDArray[Any], manifest: Manifest, edits: list[Manifest], media: str) -> NDArray[Any]:
     """The pixels as the file would hold them: marked, refined, and through the losses of its format."""
     from maquette.core.image import encode
-    from maquette.engine.signed import refined_again
+    from maquette.engine.files.signed import refined_again
     from maquette.trust.press import pixels_of, through_file
 
     # Before an edit the image lay in a file of its own; of which kind is not known, and losses would show.

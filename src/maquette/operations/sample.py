@@ -115,8 +115,8 @@ def sample(request: Sample, workspace: Workspace) -> Iterator[Event]:
     from maquette.core.noise import SEED_LIMIT
     from maquette.core.settings import from_json, to_json
     from maquette.core.workers import Workers
+    from maquette.engine.files.refined import of_one_size
     from maquette.engine.load import load
-    from maquette.engine.refined import of_one_size
     from maquette.engine.sample import beside, film_length
     from maquette.engine.table import condition_table
     from maquette.operations import _films

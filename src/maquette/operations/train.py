@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from maquette.data.dataset import Dataset
-    from maquette.engine.follow import Member
     from maquette.engine.start import Session
+    from maquette.engine.team.follow import Member
     from maquette.engine.train import Step
     from maquette.engine.watch import Watch
     from maquette.families.family import Family
@@ -95,8 +95,8 @@ def train(request: Train, workspace: Workspace) -> Iterator[Event]:
     Ctrl-C saves first. What is learned can be sampled at any time.
     """
     from maquette.data.dataset import Dataset
-    from maquette.engine.follow import team
     from maquette.engine.start import processes_of
+    from maquette.engine.team.follow import team
     from maquette.store.run import Run
 
     dataset = Dataset.open(workspace.dataset_path(request.dataset))

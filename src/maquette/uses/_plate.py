@@ -23,7 +23,7 @@ def read(path: Path) -> list[Image]:
     from maquette.data.decoding.shape import WHOLE
     from maquette.data.ingest.decode import Decoder, Task
     from maquette.data.ingest.sequence import frame_files
-    from maquette.engine.refine import LIMITS
+    from maquette.engine.files.refine import LIMITS
 
     if not path.exists():
         raise DataError("there is no such film or folder", where=path, do="check the path")

@@ -71,8 +71,8 @@ def architecture(request: Architecture, work: Work) -> Generator[Event, None, Ou
     import numpy as np
 
     from maquette.core.image import load
+    from maquette.engine.files.readback import read_back
     from maquette.engine.load import load as model_of
-    from maquette.engine.readback import read_back
     from maquette.judge.agreement import agreement
     from maquette.store.run import Run
     from maquette.uses import _rooms

@@ -2,7 +2,7 @@
 
     for event in audit(data): ...        # the last event is the Result; its value is the Audit
 
-Nothing is changed by an audit; `data/repair.py` acts on what it found.
+Nothing is changed by an audit; `data/audit/repair.py` acts on what it found.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 Of a small image, Pillow spends more time on the way to the pixels than on the pixels. OpenCV calls the same libraries
 in one step. It is asked only where nothing has to be understood: PNG of 8 bits, grey or RGB, without transparency,
 profile or orientation, and baseline JPEG with nothing but a JFIF head. Whatever else a file holds, and whatever is
-wrong with it, is for the long way in data/picture.py.
+wrong with it, is for the long way in data/decoding/picture.py.
 """
 
 from __future__ import annotations

@@ -26,6 +26,7 @@ from typing import IO, Any, BinaryIO
 import numpy as np
 from PIL import Image as Pillow
 
+import maquette
 from maquette.data.decoding.kept import kept
 from maquette.data.decoding.kinds import HEAD, is_film
 from maquette.data.decoding.limits import Limits, Refused
@@ -79,7 +80,7 @@ def command(module: str) -> list[str]:
     Not multiprocessing: that would run the caller's script again. The code is the same as here, whatever else is
     installed; but no installed package hides Python's own modules.
     """
-    root = str(Path(__file__).resolve().parents[2])
+    root = str(Path(maquette.__file__).resolve().parents[1])
     script = (
         "import sys; p = sys.path; at = next((k for k, x in enumerate(p) if x.endswith('-packages')), len(p));"
         f" p.insert(at, {root!r}); from {module} import main; main()"
@@ -93,7 +94,7 @@ def main() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Whatever a library prints must not get among the answers.
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the parent, which then ends its workers.
-    Pillow.MAX_IMAGE_PIXELS = None  # The limits say it; see data/picture.py.
+    Pillow.MAX_IMAGE_PIXELS = None  # The limits say it; see data/decoding/picture.py.
     head, _ = read_message(source)
     place = next((mmap.mmap(handle, PLACE.size) for handle in head["place"]), None)
     limits = Limits(**{key: value for key, value in head.items() if key not in ("size", "place")})

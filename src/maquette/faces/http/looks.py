@@ -141,7 +141,7 @@ class Looks:
     def _decoded(self, path: Path) -> NDArray[Any]:
         from maquette.data.decoding.shape import WHOLE
         from maquette.data.ingest.decode import Decoder, Task
-        from maquette.engine.refine import LIMITS
+        from maquette.engine.files.refine import LIMITS
 
         with self._lock:
             if self._decoder is None:

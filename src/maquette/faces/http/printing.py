@@ -58,7 +58,7 @@ class Printer:
 
     def _refined(self, made: Generated, facts: Mapping[str, Any]) -> tuple[bytes, Any, str]:
         import maquette
-        from maquette.engine.refined import Refiner
+        from maquette.engine.files.refined import Refiner
         from maquette.refining.named import recipe
 
         assert self._size is not None

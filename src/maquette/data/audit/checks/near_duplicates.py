@@ -36,7 +36,7 @@ class Settings:
     advice="Keep the best of each group.",
 )
 def near_duplicates(survey: Survey, settings: Settings) -> Finding:
-    """By signatures, and a closer look at each pair (data/similar.py). The sharpest and largest comes first."""
+    """By signatures, and a closer look at each pair (data/audit/similar.py). The sharpest and largest comes first."""
     pairs = survey.pairs
     close = pairs.where(pairs.score > settings.score)
     groups = [best_first(survey, group) for group in joined(close.both, len(survey))]

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from maquette.core.workers import Workers
 from maquette.data.audit.similar import WIDTH
 from maquette.data.audit.stage import Arrays, Stage
-from maquette.engine import bulk
-from maquette.engine.cluster import connected
-from maquette.engine.packed import pack, unpack
+from maquette.engine.bulk import bulk
+from maquette.engine.bulk.cluster import connected
+from maquette.engine.bulk.packed import pack, unpack
 
 
 class Surveying:

@@ -61,7 +61,7 @@ def pool(module: str, settings: Mapping[str, Any], workers: Workers, shared: byt
     if workers.ray is None:
         threads = max(1, processors() // workers.processes)
         return _Local(workers.processes, {**given, "threads": threads}, shared)
-    from maquette.engine.cluster import Actors
+    from maquette.engine.bulk.cluster import Actors
 
     return Actors(workers, {**given, "threads": 1}, shared)
 
@@ -257,7 +257,7 @@ class _Local(Pool):
         names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
         few = {name: str(self._settings["threads"]) for name in names}
         process = subprocess.Popen(
-            command("maquette.engine.bulk"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            command("maquette.engine.bulk.bulk"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
             env={**os.environ, **few}, start_new_session=True,  # Ctrl-C is for this process, which ends its workers
         )  # fmt: skip
         self._processes[number] = process

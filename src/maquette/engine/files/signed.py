@@ -13,7 +13,7 @@ from typing import Any
 from maquette.core.errors import TrustError
 from maquette.core.image import Image, encode
 from maquette.data.decoding.kept import for_saving
-from maquette.engine.batch import Batch, Work
+from maquette.engine.files.batch import Batch, Work
 from maquette.refining import recipe as recipes
 from maquette.refining.op import Context
 from maquette.refining.recipe import Recipe

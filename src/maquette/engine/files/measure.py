@@ -12,8 +12,8 @@ from maquette.core.errors import DataError, MaquetteError
 from maquette.core.event import Event, Progress, Warning
 from maquette.data.decoding.shape import WHOLE
 from maquette.data.ingest.decode import Decoder, Task
-from maquette.engine.batch import Batch, plan
-from maquette.engine.refine import LIMITS, read
+from maquette.engine.files.batch import Batch, plan
+from maquette.engine.files.refine import LIMITS, read
 from maquette.refining import masks
 from maquette.refining.measure import Part, parts
 from maquette.refining.op import Context

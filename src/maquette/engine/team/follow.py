@@ -15,10 +15,10 @@ from maquette.core.settings import to_json
 from maquette.core.spec import DataSpec
 from maquette.data.dataset import Dataset
 from maquette.data.loader import Loader
-from maquette.engine.distributed import BUILD, END, STEP, TAKE, TELL, Team, join, programs, share_state
-from maquette.engine.helpers import helped
 from maquette.engine.load import LARGEST, rebuild_within
 from maquette.engine.plan import check_device, read_plan, threads
+from maquette.engine.team.distributed import BUILD, END, STEP, TAKE, TELL, Team, join, programs, share_state
+from maquette.engine.team.helpers import helped
 from maquette.engine.trainer import Trainer
 from maquette.store.shelf import State
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from maquette.core.errors import DataError, MaquetteError, UsageError, nearest
 from maquette.core.motion import apart, looks
-from maquette.engine.latents import Found, Latents
+from maquette.engine.latent.latents import Found, Latents
 from maquette.engine.sample import Rows
 from maquette.families.family import Inverts, Steers
 from maquette.nn.pixels import condition_tensors

@@ -12,9 +12,9 @@ from typing import Any
 from maquette.core.choices import Tile
 from maquette.core.errors import MaquetteError
 from maquette.core.image import Image
-from maquette.engine.batch import Batch, Work
-from maquette.engine.refine import read
-from maquette.engine.signed import Finisher
+from maquette.engine.files.batch import Batch, Work
+from maquette.engine.files.refine import read
+from maquette.engine.files.signed import Finisher
 from maquette.refining.op import Context
 from maquette.refining.recipe import Recipe
 from maquette.refining.run import refine, run

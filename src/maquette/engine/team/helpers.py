@@ -1,6 +1,6 @@
 """Processes of this machine that help to train: started by the first one, and gone when it is gone.
 
-Run as a program it is such a process: python -m maquette.engine.helpers RANK WORLD FOLDER DATASET DEVICE
+Run as a program it is such a process: python -m maquette.engine.team.helpers RANK WORLD FOLDER DATASET DEVICE
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 import torch.distributed as dist
 
 from maquette.core.errors import MaquetteError, TrainingError
-from maquette.engine.distributed import PATIENCE, Team, join
+from maquette.engine.team.distributed import PATIENCE, Team, join
 
 _STORE = "meeting"
 
@@ -50,7 +50,7 @@ def _start(rank: int, world: int, folder: Path, dataset: Path, device: str) -> s
     words = [str(rank), str(world), str(folder), str(dataset.absolute()), device]
     with open(folder / f"{rank}.txt", "wb") as errors:
         return subprocess.Popen(
-            [sys.executable, "-m", "maquette.engine.helpers", *words],
+            [sys.executable, "-m", "maquette.engine.team.helpers", *words],
             stdin=subprocess.PIPE, stdout=errors, stderr=errors, start_new_session=True,  # Ctrl-C is for the first
         )  # fmt: skip
 
@@ -103,7 +103,7 @@ def _watch() -> None:
 def main(words: list[str]) -> int:
     """Be a helper until the first process says that the work is done."""
     from maquette.data.dataset import Dataset
-    from maquette.engine.follow import agree, follow
+    from maquette.engine.team.follow import agree, follow
 
     rank, world, folder, path, device = words
     threading.Thread(target=_watch, daemon=True).start()

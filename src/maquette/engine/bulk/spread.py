@@ -16,8 +16,8 @@ from maquette.core.workers import Workers
 from maquette.data.decoding.limits import Limits
 from maquette.data.decoding.shape import Form
 from maquette.data.ingest.decode import Decoder, Outcome, Task
-from maquette.engine import bulk
-from maquette.engine.cluster import connected
+from maquette.engine.bulk import bulk
+from maquette.engine.bulk.cluster import connected
 
 FILES, BYTES = 64, 8 << 20
 """How much a worker is given at once."""

@@ -4,7 +4,7 @@ The first process runs the training loop as it always is (`maquette.engine.train
 same model, compute their rows of every batch when they are told to, and take over a state when the first one restores
 one. So every decision (schedule, going back, saving, stopping) is made in one place, and only the first one writes.
 
-They are started by torchrun, on one machine or many, or by `--processes` on one machine (`maquette.engine.helpers`).
+They are started by torchrun, on one machine or many, or by `--processes` on one machine (`engine.team.helpers`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from torch import Tensor
 
 import maquette
 from maquette.core.errors import MaquetteError, TrainingError, UsageError
-from maquette.engine.near import Near
+from maquette.engine.team.near import Near
 from maquette.store.shelf import State
 
 PATIENCE = 1800.0

@@ -14,8 +14,8 @@ from maquette.core.errors import DataError
 from maquette.core.spec import DataSpec
 from maquette.data.decoding.shape import Form
 from maquette.data.ingest.decode import Decoder, Task
-from maquette.engine.batch import Batch, plan
-from maquette.engine.refine import LIMITS
+from maquette.engine.files.batch import Batch, plan
+from maquette.engine.files.refine import LIMITS
 from maquette.refining.recipe import Recipe
 
 

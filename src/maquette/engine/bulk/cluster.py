@@ -1,4 +1,4 @@
-"""Bulk work on a Ray cluster: actors that answer tasks as the processes of one machine do (`engine.bulk`)."""
+"""Bulk work on a Ray cluster: actors that answer tasks as the processes of one machine do (`engine.bulk.bulk`)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from maquette.core.errors import UsageError
 from maquette.core.workers import Workers, processors
-from maquette.engine.bulk import AHEAD, Answer, Given, Pool, Task, Work, WorkError, answered, checked, start
+from maquette.engine.bulk.bulk import AHEAD, Answer, Given, Pool, Task, Work, WorkError, answered, checked, start
 
 ANSWERS = 5.0
 """Seconds in which a Ray cluster must answer."""

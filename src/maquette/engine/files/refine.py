@@ -29,8 +29,8 @@ from maquette.data.decoding.kept import for_saving
 from maquette.data.decoding.limits import Limits
 from maquette.data.decoding.shape import WHOLE, Form
 from maquette.data.ingest.decode import Decoder, Outcome, Task
-from maquette.engine import bulk
-from maquette.engine.batch import Batch, Plan, Records, Work, plan
+from maquette.engine.bulk import bulk
+from maquette.engine.files.batch import Batch, Plan, Records, Work, plan
 from maquette.refining.op import Context
 from maquette.refining.run import run
 
