@@ -35,6 +35,23 @@ def test_bits_that_mean_nothing_to_the_library_are_covered_too(maker):
         assert attacks.seen(bytes(changed), trust)["status"] == "changed"
 
 
+def test_what_no_signature_covers_may_not_be_damaged_either(maker):
+    """The check sum of the chunk that holds the signature: what it covers is whole, but nobody can open the file."""
+    trust = attacks.Trust.of(Keys(maker).anchors())
+    content = attacks.signed(attacks.Press(maker, format="png"), 0)
+    assert attacks.seen(content, trust)["status"] == "intact"
+    at = 8
+    for kind, body in attacks.png_chunks(content):
+        at += 12 + len(body)
+        if kind == b"caBX":
+            break
+    changed = bytearray(content)
+    changed[at - 2] ^= 1
+    report = attacks.seen(bytes(changed), trust)
+    assert (report["status"], report["made_by"], report["trusted_by"]) == ("changed", None, None)
+    assert "damaged beside it" in report["words"]
+
+
 def test_everything_that_is_done_to_a_signature_has_its_own_status(tmp_path):
     assert failed(attacks.statuses(tmp_path, 3)) == (5 * 4 * 3 + 2 * 3, [])
 

@@ -50,6 +50,7 @@ class _Pixels:
 
     readable: bool = False
     reason: str = ""
+    damaged: bool = False
     said: metadata.Said = field(default_factory=metadata.Said)
     image: Image | None = None
 
@@ -96,7 +97,8 @@ def inspect(stream: IO[bytes], trust: Trust, *, look: bool = True) -> dict[str, 
     marked = [one for one in (manifest, *_before(found)) if one is not None and one.mark]
     watermark, mark = _mark(pixels.image, marked, whole, look and (bool(marked) or not whole))
     seen = verdict.Seen(
-        readable=pixels.readable, reason=pixels.reason, signed=found.there, codes=found.codes, trouble=found.trouble,
+        readable=pixels.readable, reason=pixels.reason, damaged=pixels.damaged,
+        signed=found.there, codes=found.codes, trouble=found.trouble,
         signer=x.name_of(signed_by[0]) if signed_by else _text(told.get("common_name") or told.get("issuer")),
         anchor=anchor.name if anchor else "", own=bool(anchor and anchor.own),
         revoked=bool(anchor and signed_by and signed_by[0].serial_number in anchor.revoked),
@@ -179,7 +181,8 @@ def _pixels(stream: IO[bytes], media: str) -> _Pixels:
         return _Pixels(reason="it needs too much memory to decode")
     except Exception as error:  # a hostile file can raise anything in a decoder
         words = reading.plain_error(error) if isinstance(error, (OSError, SyntaxError, DataError)) else ""
-        return _Pixels(reason=f"the image is damaged ({words[:120]})" if words else "the image is damaged")
+        reason = f"the image is damaged ({words[:120]})" if words else "the image is damaged"
+        return _Pixels(reason=reason, damaged=True)
 
 
 def _image(picture: Any) -> Image | None:

@@ -22,6 +22,8 @@ class Seen:
     """Whether its pixels (or, of a film, its container) could be read."""
     reason: str = ""
     """Why not."""
+    damaged: bool = False
+    """Whether that is because the file is damaged, and not because it asks for too much."""
     signed: bool = False
     codes: Sequence[str] = ()
     trouble: str = ""
@@ -60,7 +62,7 @@ def judge(seen: Seen) -> dict[str, Any]:
     if seen.signed:
         signature = "broken" if seen.trouble or any(breaks(code) for code in seen.codes) else "present"
     status, words = _status(seen, signature)
-    made_by = (seen.maker or seen.signer or None) if signature == "present" else None
+    made_by = (seen.maker or seen.signer or None) if signature == "present" and status != "changed" else None
     layers = {"signature": signature, "metadata": seen.metadata, "watermark": seen.watermark}
     return {
         "status": status,
@@ -87,6 +89,8 @@ def _status(seen: Seen, signature: Layer) -> tuple[Status, str]:
         return "unsigned", seen.beside or _unsigned(seen)
     if signature == "broken":
         return "changed", _changed(seen)
+    if seen.damaged:
+        return "changed", f"what its signature covers is whole, but the file was damaged beside it ({seen.reason})"
     if seen.revoked:
         return "revoked", f"unchanged since {who} signed it, but that certificate was revoked: do not rely on it"
     if any(code in _ENDED for code in seen.codes):
