@@ -155,7 +155,7 @@ def save(image: Image, path: Path, format: str = "png") -> Path:
 
 
 def load(path: Path) -> Image:
-    """Read an image that this program wrote itself (files of unknown origin go through `data.decode`)."""
+    """Read an image that this program wrote itself (files of unknown origin go through `data.ingest.decode`)."""
     from PIL import Image as Pillow
 
     content = path.read_bytes()

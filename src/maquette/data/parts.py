@@ -23,7 +23,7 @@ class Tally:
         self._clips = array("Q")
 
     def add(self, digest: int, part: Part | None, clip: int = 0, kept: Part | None = None) -> None:
-        """Note one image; `digest` is that of its pixels (see `data.pixels`).
+        """Note one image; `digest` is that of its pixels (see `data.decoding.pixels`).
 
         Images of one `clip` (not 0) belong together, as frames of a scene and crops of a picture do. `kept` is the
         part that it has had in the dataset before.

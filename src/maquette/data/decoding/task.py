@@ -27,7 +27,7 @@ class Outcome:
     image: NDArray[Any] | None = None
     digest: str = ""
     pixels: int = 0
-    """See `data.pixels`; 0 where the file was decoded whole."""
+    """See `data.decoding.pixels`; 0 where the file was decoded whole."""
     reason: str = ""
     facts: tuple[Any, ...] = ()
     """See `data.origin`."""
@@ -37,7 +37,7 @@ class Outcome:
     last: bool = True
     """Whether this is the last that is heard of its file."""
     kept: Mapping[str, Any] = field(default_factory=dict)
-    """What the file says beside its pixels, where it was decoded whole; see `data.kept`."""
+    """What the file says beside its pixels, where it was decoded whole; see `data.decoding.kept`."""
     marks: Mapping[str, Any] = field(default_factory=dict)
     """What the file says of its origin and of training on it; see `trust.incoming`."""
 

@@ -43,7 +43,7 @@ class Item:
     marks: Mapping[str, Any] = field(default_factory=dict)
     """What its file says of its origin; see `trust.incoming`."""
     pixels: int = 0
-    """See `data.pixels`; 0 where that is not worked out yet."""
+    """See `data.decoding.pixels`; 0 where that is not worked out yet."""
     answers: int = 0
     shapes: dict[str, tuple[int, int]] = field(default_factory=dict)
 

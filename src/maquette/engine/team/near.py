@@ -205,7 +205,7 @@ def _reserve(size: int) -> str:
     try:
         os.posix_fallocate(handle, 0, size)  # else a write into what there is no memory for would end the process
     except OSError:
-        os.unlink(path)
+        _let_go(path)
         return ""
     finally:
         os.close(handle)
