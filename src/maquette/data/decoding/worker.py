@@ -1,7 +1,7 @@
 """A decoding worker: a process of its own that turns files into pixels and may be killed at any moment.
 
-It is started by `line.py` beside it and speaks over its standard input and output. Every message is the length of a JSON
-object (4 bytes), the object, and as many bytes as the object's `size` says. A file is answered with one answer for
+It is started by `line.py` beside it and speaks over its standard input and output. Every message is the length of a
+JSON object (4 bytes), the object, and as many bytes as the object's `size` says. A file is answered with one answer for
 each of its images; all but the last say that there is more. Several answers go in one message; which file is at work
 stands in a few bytes that the parent can see at any time.
 """
