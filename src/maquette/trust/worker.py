@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import base64
-import contextlib
 import io
 import json
 import os
 import signal
 import sys
 import warnings
-from typing import Any
+
+from maquette.core.guard import Guard
 
 MEMORY = 4 << 30
-"""Bytes of address space, most of which libraries reserve and never touch."""
+"""Bytes of address space beyond those of the libraries that are loaded by then; of it most is never touched."""
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     Pillow.MAX_IMAGE_PIXELS = None  # inspect.MOST_PIXELS says it
     first = json.loads(sys.stdin.readline())
     trust = Trust.of([Anchor.from_json(one) for one in first["anchors"]])
-    guard = _Guard(first["seconds"])
+    guard = Guard(MEMORY, first["seconds"])
     print("ready", file=answers, flush=True)
     for line in sys.stdin:
         guard.renew()
@@ -45,29 +45,6 @@ def main() -> None:
         except Exception as error:  # one file's fault, whatever it is
             report = {"trouble": f"it cannot be made sense of ({type(error).__name__})"}
         print(json.dumps(report), file=answers, flush=True)
-
-
-class _Guard:
-    """Limits that the system holds this process to, where it has them (not on Windows)."""
-
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
-        self._resource: Any = None
-        with contextlib.suppress(ImportError):
-            import resource
-
-            self._resource = resource
-            for name, value in (("RLIMIT_AS", MEMORY), ("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0)):
-                with contextlib.suppress(ValueError, OSError, AttributeError):
-                    resource.setrlimit(getattr(resource, name), (value, value))
-
-    def renew(self) -> None:
-        """Allow processor time for one more file: the system ends a worker that takes more."""
-        if self._resource is not None:
-            used = sum(self._resource.getrusage(self._resource.RUSAGE_SELF)[:2])
-            hard = self._resource.getrlimit(self._resource.RLIMIT_CPU)[1]
-            with contextlib.suppress(ValueError, OSError):
-                self._resource.setrlimit(self._resource.RLIMIT_CPU, (int(used + self._seconds) + 1, hard))
 
 
 if __name__ == "__main__":

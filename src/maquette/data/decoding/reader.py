@@ -28,10 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from maquette.core.errors import DataError, MaquetteError
+from maquette.core.guard import Guard
 from maquette.core.workers import put_down
 from maquette.data.decoding.limits import Limits, Refused
 from maquette.data.decoding.patience import Patience
-from maquette.data.decoding.worker import Guard, command, read_message, write_message
+from maquette.data.decoding.worker import command, read_message, write_message
 from maquette.data.source import Entry, Source, peek, registry
 
 _START_SECONDS = 60.0
@@ -246,7 +247,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     head, _ = read_message(questions)
     limits = Limits(**{key: value for key, value in head.items() if key != "size"})
-    guard = Guard(limits)
+    guard = Guard(limits.memory, limits.seconds)
     while True:
         try:
             question, _ = read_message(questions)

@@ -27,6 +27,7 @@ import numpy as np
 from PIL import Image as Pillow
 
 import maquette
+from maquette.core.guard import Guard
 from maquette.data.decoding.kept import kept
 from maquette.data.decoding.kinds import HEAD, is_film
 from maquette.data.decoding.limits import Limits, Refused
@@ -44,7 +45,6 @@ PIECE_BYTES, _PIECE_SECONDS = 1 << 16, 0.02
 _HEAD = 1 << 22
 _SMALL = 1 << 20
 """Up to this length a file is read before anybody looks at what it is."""
-_RENEW_SECONDS = 0.5
 _NAMES = {np.dtype(name).str: name for name in ("uint8", "uint16")}  # What NumPy works out anew at every asking.
 
 
@@ -98,7 +98,7 @@ def main() -> None:
     head, _ = read_message(source)
     place = next((mmap.mmap(handle, PLACE.size) for handle in head["place"]), None)
     limits = Limits(**{key: value for key, value in head.items() if key not in ("size", "place")})
-    guard = Guard(limits)
+    guard = Guard(limits.memory, limits.seconds)
     write_message(answers, {"ready": True})
     answers.flush()
     out = _Out(answers, patient=place is not None)
@@ -277,42 +277,6 @@ def _digest(content: bytes, size: int | None = None) -> str:
     if size is not None:
         digest.update(size.to_bytes(8, "little"))
     return digest.hexdigest()
-
-
-def _mapped(page: int) -> int:
-    """Bytes of address space that this process has already: its libraries are not what a file needs."""
-    try:
-        return int(Path("/proc/self/statm").read_bytes().split()[0]) * page
-    except (OSError, ValueError):
-        return 0
-
-
-class Guard:
-    """Limits that the system itself holds this process to (where it has them: not on Windows)."""
-
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._resource: Any = None
-        self._renewed = 0.0
-        try:
-            import resource
-        except ImportError:
-            return
-        self._resource = resource
-        memory = limits.memory + _mapped(resource.getpagesize())
-        for name, value in (("RLIMIT_AS", memory), ("RLIMIT_FSIZE", 0), ("RLIMIT_CORE", 0)):
-            with contextlib.suppress(ValueError, OSError, AttributeError):
-                resource.setrlimit(getattr(resource, name), (value, value))
-
-    def renew(self) -> None:
-        """Allow processor time for one more file. Ends a worker that hangs after its parent has died."""
-        now = time.monotonic()
-        if self._resource is not None and now - self._renewed > _RENEW_SECONDS:
-            self._renewed = now
-            used = sum(self._resource.getrusage(self._resource.RUSAGE_SELF)[:2])
-            _, hard = self._resource.getrlimit(self._resource.RLIMIT_CPU)
-            with contextlib.suppress(ValueError, OSError):
-                self._resource.setrlimit(self._resource.RLIMIT_CPU, (int(used + self._limits.seconds) + 3, hard))
 
 
 if __name__ == "__main__":
