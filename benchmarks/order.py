@@ -1,7 +1,7 @@
 """Does the judge put models in the order in which a classifier that was trained with labels puts them?
 
     python benchmarks/order.py DATASET --to FOLDER [--families gan,flow,autoencoder] [--time 8m] [--count 1000]
-        [--only models|classifier|report]
+        [--seed 0] [--only models|classifier|report] [--also FOLDER...]
 
 Each family learns once from the dataset, which has labels. Copies of its averaged weights are kept at four ages (after
 a 20th, a 5th, half and all of its images), and each draws images: twelve models. A classifier learns the labels of the
@@ -9,7 +9,8 @@ same training images; the Frechet distance in the numbers that it decides by is 
 with.
 Shown are both distances of every model, how often the nearest neighbour tells made from real, and the rank correlation
 with the interval that holds nine of ten values when the models are drawn again. Promised: its lower end is at least .8.
-What is in FOLDER already (images, classifier) is not made again.
+What is in FOLDER already (images, classifier) is not made again. `--also` takes the models of other folders, made with
+another `--seed`, into the report.
 """
 
 from __future__ import annotations
@@ -49,7 +50,7 @@ def grow(dataset, family, asked):
     """Train once, keeping the averaged weights of each age, then draw images of them; goes on where it was ended."""
     if all((asked.to / f"{family}-{age}.npy").exists() for age in AGES):
         return
-    wish = Wish(family=family, seconds=asked.time, scale=asked.scale)
+    wish = Wish(family=family, seconds=asked.time, scale=asked.scale, seed=asked.seed)
     session = start(dataset, asked.to / family, wish, probes=asked.to / "probes.json")
     file = lambda age, kind: asked.to / f"{family}-{age}.{kind}"  # noqa: E731
     for step in train(session.trainer, session.run, name=session.name):
@@ -165,8 +166,8 @@ def report(dataset, net, asked):
     print("| model | images seen | distance | kernel distance | told apart | by the classifier |")
     print("| --- | --- | --- | --- | --- | --- |")
     rows = [("held-out images", "", measured("held-out", held))]
-    for family, age in itertools.product(asked.families.split(","), AGES):
-        if (file := asked.to / f"{family}-{age}.npy").exists():
+    for folder, family, age in itertools.product((asked.to, *asked.also), asked.families.split(","), AGES):
+        if (file := folder / f"{family}-{age}.npy").exists():
             seen = f"{int(file.with_suffix('.txt').read_text()):,}"
             rows.append((f"{family}, {age:.0%}", seen, measured(file.stem, np.load(file, mmap_mode="c"))))
     for name, seen, found in rows:
@@ -192,6 +193,8 @@ def main():
     words.add_argument("--scale", default="micro")
     words.add_argument("--learn", default="4m", type=parse_seconds, help="how long the classifier learns")
     words.add_argument("--count", type=int, default=1_000)
+    words.add_argument("--also", nargs="*", type=Path, default=[], help="folders of other models for the report")
+    words.add_argument("--seed", type=int, default=0, help="of the models")
     words.add_argument("--features", default="scattering")
     words.add_argument("--only", choices=("models", "classifier", "report"))
     asked = words.parse_args()
