@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from maquette.core.errors import MaquetteError, ModelFileError
+from maquette.core.heap import keep_freed
 from maquette.core.settings import from_json, to_json
 from maquette.core.spec import DataSpec, Scale
 from maquette.engine.limit import SLACK, Allowance
@@ -35,6 +36,7 @@ def seed_of(*words: int | str) -> int:
 
 def build(name: str, config: FamilyConfig, spec: DataSpec, parts: Mapping[str, Family], seed: int = 0) -> Family:
     """A new family with weights that depend on the seed alone."""
+    keep_freed()
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed_of("weights", seed))
         return REGISTRY.get(name)(config, spec, parts)

@@ -62,6 +62,7 @@ def refine(request: Refine, workspace: Workspace) -> Iterator[Event]:
         yield from _explain(request.explain)
         return
     import maquette
+    from maquette.core.heap import keep_freed
     from maquette.engine.files.batch import Batch
     from maquette.engine.files.refine import Elsewhere, before_and_after
     from maquette.engine.files.refine import refine as work
@@ -77,6 +78,7 @@ def refine(request: Refine, workspace: Workspace) -> Iterator[Event]:
         )
     if not request.to:
         raise UsageError("refine needs a folder for the finished images", do="give it with --to FOLDER")
+    keep_freed()
     recipe = chosen(request.with_, request.recipe)
     workers = Workers.read(request.workers)
     batch = Batch(
