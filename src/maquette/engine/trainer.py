@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import logging
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -33,6 +34,8 @@ def prepare(family: Family, plan: Plan) -> Family:
     layout = torch.channels_last if plan.layout == "channels_last" else torch.contiguous_format
     family = family.to(device=plan.device, memory_format=layout).train()  # type: ignore[call-overload]
     if plan.compiled:
+        for compiler in ("torch._dynamo", "torch._inductor"):
+            logging.getLogger(compiler).setLevel(logging.ERROR)  # its advice is for programmers
         for part in family.children():
             part.compile()
     return family
