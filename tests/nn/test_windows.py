@@ -43,9 +43,26 @@ def test_a_fitted_distribution_knows_what_is_far():
     generator = torch.Generator().manual_seed(0)
     mixing = torch.randn(5, 5, generator=generator)
     rows = torch.randn(4000, 5, generator=generator) @ mixing + 3
-    typical = Typical(5)
+    typical = Typical([5])
     typical.fit(rows)
     exact = torch.distributions.MultivariateNormal(torch.full((5,), 3.0), mixing.T @ mixing)
-    found, right = typical.log_prob(rows[:500]), exact.log_prob(rows[:500])
+    found, right = typical.usual(rows[:500]), exact.log_prob(rows[:500])
     assert torch.corrcoef(torch.stack([found, right]))[0, 1] > 0.97
-    assert typical.log_prob(rows[:100]).min() > typical.log_prob(rows[:100] + 40).max()
+    assert typical.usual(rows[:100]).min() > typical.usual(rows[:100] + 40).max()
+    assert abs(float(typical.usual(rows).mean())) < 0.1 and 0.9 < float(typical.usual(rows).std()) < 1.1
+
+
+def test_what_is_odd_in_few_numbers_is_not_hidden_by_many():
+    generator = torch.Generator().manual_seed(0)
+    rows = torch.randn(4000, 204, generator=generator)
+    one, parts = Typical([204]), Typical([4, 200])
+    for typical in (one, parts):
+        typical.fit(rows[:3000])
+    odd, usual = rows[3000:3500].clone(), rows[3500:]
+    odd[:, :4] = 2.5 * odd[:, :4].sign()
+    odd[:, 4:] *= 0.95  # a little more usual than they are wont to be
+
+    def told(typical: Typical) -> float:
+        return float((typical.usual(odd)[:, None] < typical.usual(usual)[None]).float().mean())
+
+    assert told(one) < 0.8 < 0.95 < told(parts)

@@ -193,8 +193,8 @@ class Autoencoder(Family):
         self.decoder = Decoder(config, spec, channels, latents)
         self.form = (latents, *self.grid)
         self.mixture = Mixture(self.form, spec.conditions, config.components, spec.tile)
-        plain = sum(part(torch.zeros(1, spec.channels, 8, 8)).shape[1] for part in (_energies, statistics))
-        self.typical = Typical(channels[-1] + plain)
+        lost, plain = (part(torch.zeros(1, spec.channels, 8, 8)).shape[1] for part in (_energies, statistics))
+        self.typical = Typical((plain, channels[-1] + lost))
         self.register_buffer("counted", interior(spec), persistent=False)
         shared: dict[str, Any] = {"rate": config.rate, "warmup": 0.03, "schedule": "cosine", "clip": 1.0}
         fit = Phase(name="fit", trains=self.averaged, optimizer=Optimizer(betas=(0.9, 0.99), **shared))
@@ -304,8 +304,8 @@ class Autoencoder(Family):
         return by_windows(lambda some: self.decode(self.encode(some)).clamp(-1, 1), images, self.spec)
 
     def log_prob(self, images: Tensor, condition: Conditions) -> Tensor:
-        """The log-density of what each image is like: see `describe`."""
-        return self.typical.log_prob(self.describe(images))
+        """How usual what each image is like is, plainly and to the encoder: see `describe`."""
+        return self.typical.usual(self.describe(images))
 
     def describe(self, images: Tensor) -> Tensor:
         """Plain statistics, what the last layers of the encoder see, and how much is lost at three sizes."""

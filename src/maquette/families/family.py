@@ -199,7 +199,7 @@ class Scores(Protocol):
     """Says how probable images are."""
 
     def log_prob(self, images: Tensor, condition: Conditions) -> Tensor:
-        """Natural logarithm of the density (or probability) of each image, N."""
+        """How probable each image is, N: the natural logarithm, or what falls and rises as it would."""
         ...
 
 

@@ -1,8 +1,12 @@
-"""How usual rows of numbers are: one normal distribution, fitted after training, nothing learned."""
+"""How usual rows of numbers are: one normal distribution, fitted after training, nothing learned.
+
+A row has parts, and is as usual as its oddest one: in one sum over all numbers, many that are as ever hide a few that
+never were so.
+"""
 
 from __future__ import annotations
 
-import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -15,15 +19,17 @@ FLOOR = 1e-4
 
 
 class Typical(nn.Module):
-    """The distribution of rows of numbers, and how probable others are under it."""
+    """The distribution of rows of numbers, and how usual others are under it."""
 
     mean: Tensor
     root: Tensor
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, sizes: Sequence[int]) -> None:
+        """How many numbers each part has, in their order."""
         super().__init__()
-        self.register_buffer("mean", torch.zeros(size))
-        self.register_buffer("root", torch.eye(size))  # lower triangular; its inverse turns rows into normal ones
+        self.sizes = list(sizes)
+        self.register_buffer("mean", torch.zeros(sum(sizes)))
+        self.register_buffer("root", torch.eye(sum(sizes)))  # lower triangular; its inverse turns rows into normal ones
 
     @torch.no_grad()
     def fit(self, rows: Tensor) -> None:
@@ -37,12 +43,18 @@ class Typical(nn.Module):
         self.mean.copy_(mean)
         self.root.copy_(torch.linalg.cholesky(found))
 
-    def log_prob(self, rows: Tensor) -> Tensor:
-        """The log-density of each row, N; float32."""
+    def usual(self, rows: Tensor) -> Tensor:
+        """How usual each row is, N, float32: 0 as most are, -1 a standard deviation less.
+
+        Of each part counts what the parts before it do not foretell; the oddest part speaks for the row.
+        """
         apart = (rows.float() - self.mean).T
         plain = torch.linalg.solve_triangular(self.root, apart, upper=False)
-        size = self.root.diagonal().log().sum() + 0.5 * len(self.mean) * math.log(2 * math.pi)
-        return torch.as_tensor(-0.5 * plain.square().sum(dim=0) - size)
+        parts = [
+            (size - part.square().sum(dim=0)) / (2 * size) ** 0.5
+            for size, part in zip(self.sizes, plain.split(self.sizes), strict=True)
+        ]
+        return torch.stack(parts).amin(dim=0)
 
 
 def statistics(images: Tensor) -> Tensor:

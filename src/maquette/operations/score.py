@@ -43,8 +43,9 @@ class Score:
 def score(request: Score, workspace: Workspace) -> Iterator[Event]:
     """Find odd images: how unlike what the model learned each one is, the oddest first.
 
-    `odd` is the share of usual images that are less odd: 99 % and above is worth a look. `score` is the logarithm of
-    how probable the model finds the image; it compares images under one model and says nothing by itself.
+    `odd` is the share of usual images that are less odd: 99 % and above is worth a look. `score` rises with
+    how probable the model finds the image (of the recurrent family it is the logarithm of that); it compares images
+    under one model and says nothing by itself.
     """
     import numpy as np
 
