@@ -13,7 +13,7 @@ import functools
 import sys
 
 _TRIM, _MAP = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-_KEPT = (1 << 31) - 1
+_KEPT = 1 << 30
 """Bytes at the end of what the process holds that are not handed back."""
 _LARGE = 1 << 28
 """Bytes from which on a piece is asked of the system alone, and handed back alone."""
