@@ -13,9 +13,9 @@ import functools
 import sys
 
 _TRIM, _MAP = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
-_KEPT = 1 << 30
-"""Bytes at the end of what the process holds that are not handed back."""
-_LARGE = 1 << 28
+_KEPT = -1
+"""How much of it: all. A bound below what a step frees would be worse than none, since every step crosses it."""
+_LARGE = 1 << 30
 """Bytes from which on a piece is asked of the system alone, and handed back alone."""
 
 

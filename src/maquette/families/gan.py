@@ -183,7 +183,8 @@ def own_found(features: Tensor, wish: Tensor) -> Tensor:
     every = joint_rows(wish[:, 0])
     own = own_rows(torch.arange(len(every), device=wish.device))
     fits = features[:, 0] @ every.T / features.shape[2] ** 0.5
-    same = (every[own][:, None] - every[None]).detach().abs().amax(dim=2) == 0
+    kinds = torch.unique(every.detach(), dim=0, return_inverse=True)[1]
+    same = kinds[own][:, None] == kinds[None]
     same[torch.arange(len(own), device=wish.device), own] = False
     return F.cross_entropy(fits.masked_fill(same, -1e4), own, reduction="none")
 
