@@ -279,7 +279,7 @@ def test_a_signal_lets_the_work_tidy_up(fakes, home, number, code):
     assert '"progress"' in process.stdout.readline()
     assert (home / "painting").exists()
     process.send_signal(number)
-    out, err = process.communicate(timeout=90)
+    out, err = process.communicate(timeout=30)
     assert process.returncode == code
     assert not (home / "painting").exists()
     assert json.loads(out.splitlines()[-1])["event"] == "error"

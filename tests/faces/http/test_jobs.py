@@ -10,7 +10,7 @@ from maquette.faces.http.job import Job
 from tests.faces.http.served import opened
 
 
-def until(condition, seconds=60):
+def until(condition, seconds=20):
     """Wait for something that another process does."""
     end = time.monotonic() + seconds
     while not (found := condition()):
