@@ -63,16 +63,16 @@ def rate(run: Path) -> float:
     return statistics.median((b["images"] - a["images"]) / (b["seconds"] - a["seconds"]) for a, b in pairs)
 
 
-def speed(folder: Path, families: list[str], repeats: int, scale: str) -> bool:
+def speed(folder: Path, families: list[str], repeats: int, scale: str, batch: int | None) -> bool:
     """Whether two processes are as much faster as promised, family by family."""
     *_, made = make_drawn("shapes", folder / "speed.mq", width=32, height=32, count=2_000)
-    good = True
+    good, more = True, ["--scale", scale] + (["--set", f"batch={batch}"] if batch else [])
     for family in families:
         rates: dict[int, list[float]] = {1: [], 2: []}
         for number in range(repeats):
             for processes in (1, 2):
                 run = folder / f"{family}-{processes}-{number}"
-                words = command(made.value.path, run, family, SPEEDS[family], processes, "--scale", scale)
+                words = command(made.value.path, run, family, SPEEDS[family], processes, *more)
                 subprocess.run(words, env=environment(folder), check=True, stdout=subprocess.DEVNULL)
                 rates[processes].append(rate(run))
                 plan = Run.open(run).facts["plan"]
@@ -241,7 +241,7 @@ def main() -> int:
     parser.add_argument("--families", nargs="*", default=["flow", "gan"], choices=list(SPEEDS))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--scale", default="small")
-    parser.add_argument("--batch", type=int, help="images of a step, in place of the family's own (steps)")
+    parser.add_argument("--batch", type=int, help="images of a step, in place of the family's own (steps, speed)")
     parser.add_argument("--count", type=int, default=20)
     parser.add_argument("--seed", type=int, default=20261128)
     given = parser.parse_args()
@@ -251,7 +251,10 @@ def main() -> int:
         if given.only == "steps":
             return 0 if steps(Path(name), given.families, given.repeats, given.scale, given.batch) else 1
         if given.only != "kills":
-            good = speed(Path(name), given.families, 1 if given.quick else given.repeats, given.scale) and good
+            good = (
+                speed(Path(name), given.families, 1 if given.quick else given.repeats, given.scale, given.batch)
+                and good
+            )
         if given.only != "speed":
             good = kills(Path(name), 2 if given.quick else given.count, given.seed) and good
     return 0 if good else 1

@@ -16,8 +16,7 @@ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 # Processes that tests start find what the one before them compiled, also where somebody asked Python to keep nothing.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
-# Started by nohup, or in the background of a script, all processes would inherit that Ctrl-C is for somebody else. Tests
-# press it themselves.
+# Started by nohup, all processes would inherit that Ctrl-C is not for them. Tests press it themselves.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
