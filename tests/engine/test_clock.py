@@ -8,7 +8,7 @@ import pytest
 from toys import again, begin, outcome
 
 from maquette.engine import train as loop
-from maquette.engine.schedule import CORRECTIONS, OVER
+from maquette.engine.schedule import CORRECTIONS
 
 # The clock
 
@@ -41,6 +41,26 @@ def test_a_run_with_a_time_ends_at_its_time(shapes, tmp_path, monkeypatch):
     trainer, run = begin(shapes, tmp_path / "faster", plan={"seconds": 60.0})
     list(timed(trainer, run, watch, lambda step: 0.25))
     assert watch.now == pytest.approx(60, abs=2) and trainer.images > 1800
+
+
+@pytest.mark.parametrize(("first", "second"), [(0.125, 0.5), (0.5, 0.125)])
+def test_shares_of_a_run_with_a_time_are_shares_of_its_time(first, second, toy, shapes, tmp_path, monkeypatch):
+    watch, now = Watch(monkeypatch), []
+    # One phase up to the middle, another one from there on, and an image takes four times or a quarter as long then.
+    trainer, run = begin(shapes, tmp_path / "run", "pair", plan={"seconds": 60.0})
+    for step in timed(trainer, run, watch, lambda step: first if step.progress <= 0.5 else second):
+        now.append((watch.now, step.progress))
+    assert next(seconds for seconds, progress in now if progress > 0.5) == pytest.approx(30, abs=2)
+    assert now[-1] == (pytest.approx(60, abs=1), 1.0)
+    # Soon after the middle the way to the end is as steep as the time that is left says, and stays so.
+    later = [(seconds, progress) for seconds, progress in now if seconds >= 33]
+    assert all(progress == pytest.approx(seconds / 60, abs=0.04) for seconds, progress in later)
+    # A run that is resumed by its decisions goes through the same numbers.
+    trainer, other = begin(shapes, tmp_path / "other", "pair")
+    for decision in run.decisions():
+        other.decide(decision)
+    list(loop.train(trainer, other, name="pair"))
+    assert outcome(other) == outcome(run)
 
 
 def test_a_stopped_run_with_a_time_follows_its_own_corrections(shapes, tmp_path, monkeypatch):
@@ -91,7 +111,7 @@ def test_a_machine_that_becomes_very_slow_between_two_points_does_not_keep_the_r
     trainer, run = begin(shapes, tmp_path / "run", plan={"seconds": 60.0})
     steps = list(timed(trainer, run, watch, lambda step: 1.0 if step.images < 160 else 30.0))
     assert steps[-1].progress == 1.0 and watch.now <= 60 + 4 * 30
-    assert max(decision["which"] for decision in run.decisions()) == OVER
+    assert max(decision["which"] for decision in run.decisions()) == len(CORRECTIONS)
     trainer, other = begin(shapes, tmp_path / "other")
     for decision in run.decisions():
         other.decide(decision)

@@ -14,7 +14,8 @@ BATCH = 16
 @st.composite
 def corrected(draw):
     """A schedule as a run makes it: at every due point the clock names a new total; all decisions in their order."""
-    schedule = Schedule(draw(st.integers(1, 4000)) * BATCH)
+    edges = tuple(draw(st.lists(st.floats(0.01, 0.99), max_size=3, unique=True)))
+    schedule = Schedule(draw(st.integers(1, 4000)) * BATCH, edges=edges)
     decisions, images, seen = [], 0, [0]
     for _ in range(200):
         if schedule.progress(images) >= 1.0:
@@ -39,7 +40,8 @@ def test_progress_rises_without_jumps_from_0_to_1(made):
     for decision in decisions:
         at = decision["at"]
         assert schedule.progress(at) - schedule.progress(at - 1) <= 1.0  # both exist
-        before = Schedule.of(schedule.images, [d for d in decisions if d["which"] < decision["which"]])
+        earlier = [d for d in decisions if d["which"] < decision["which"]]
+        before = Schedule.of(schedule.images, earlier, schedule.edges)
         assert schedule.progress(at) == before.progress(at)  # a correction never makes progress jump
         assert schedule.progress(at - 1) == before.progress(at - 1)  # nor changes what was
 
@@ -47,7 +49,7 @@ def test_progress_rises_without_jumps_from_0_to_1(made):
 @given(corrected())
 def test_the_written_decisions_give_the_same_schedule(made):
     schedule, decisions, seen = made
-    again = Schedule.of(schedule.images, decisions)
+    again = Schedule.of(schedule.images, decisions, schedule.edges)
     assert again.total == schedule.total
     for images in seen:
         assert again.progress(images) == schedule.progress(images)

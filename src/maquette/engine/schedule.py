@@ -3,6 +3,9 @@
 A run with `--time` is planned in images. At a few fixed points the plan is corrected by the clock; each correction is
 written to the run's decisions before it is followed, and a resumed run follows the written ones. So a killed run goes
 through the same numbers as it would have, whatever the clock says the second time.
+
+Where other phases begin or end, an image takes longer or less long from there on. The pace is measured anew there and
+the plan corrected soon after, so that shares of a run with `--time` are shares of its time.
 """
 
 from __future__ import annotations
@@ -13,9 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 CORRECTIONS = (0.03, 0.1, 0.25, 0.45, 0.65, 0.8, 0.9, 0.97)
-"""Progress at which a run with a time limit looks at the clock."""
-OVER = len(CORRECTIONS)
-"""The number of the correction that ends a run whose time is over between two of these points."""
+"""Progress at which a run with a time limit looks at the clock, besides where phases begin or end."""
 
 
 @dataclass
@@ -25,17 +26,25 @@ class Schedule:
     images: int
     corrected: dict[int, tuple[int, int]] = field(default_factory=dict)
     """Which correction -> (images seen when it was made, the new total)."""
+    edges: tuple[float, ...] = ()
+    """Progress at which other phases begin or end."""
 
     def __post_init__(self) -> None:
+        self.points = tuple(sorted({*CORRECTIONS, *self.edges}))
         self._pieces: list[tuple[int, float, int]] = [(0, 0.0, self.images)]
         for which in sorted(self.corrected):
             self._add(*self.corrected[which])
 
     @classmethod
-    def of(cls, images: int, decisions: Iterable[Mapping[str, Any]]) -> Schedule:
+    def of(cls, images: int, decisions: Iterable[Mapping[str, Any]], edges: tuple[float, ...] = ()) -> Schedule:
         """The schedule with all corrections that a run has written down."""
         made = {int(d["which"]): (int(d["at"]), int(d["images"])) for d in decisions if d["kind"] == "correction"}
-        return cls(images, made)
+        return cls(images, made, edges)
+
+    @property
+    def over(self) -> int:
+        """The number of the correction that ends a run whose time is over between two points."""
+        return len(self.points)
 
     @property
     def total(self) -> int:
@@ -50,7 +59,7 @@ class Schedule:
     def due(self, images: int) -> int | None:
         """Which correction is to be made now, if any. One that was passed over together with a later one is not."""
         progress, last = self.progress(images), max(self.corrected, default=-1)
-        passed = [which for which, point in enumerate(CORRECTIONS) if progress >= point and which > last]
+        passed = [which for which, point in enumerate(self.points) if progress >= point and which > last]
         return max(passed) if passed and progress < 1.0 else None
 
     def correct(self, which: int, at: int, total: int) -> dict[str, Any]:
@@ -79,7 +88,7 @@ class Clock:
         return time.perf_counter() - self._started
 
     def restart(self, images: int) -> None:
-        """Measure the pace from here: the session begins, or training went back."""
+        """Measure the pace from here: the session begins, training went back, or other phases begin."""
         self._first = (self.seconds(), images)
 
     def pace(self, images: int, least: float) -> float | None:

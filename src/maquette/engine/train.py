@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from maquette.core.errors import RunError, TrainingError
 from maquette.engine.load import arrays, recipe
 from maquette.engine.plan import threads
-from maquette.engine.schedule import OVER, Clock, Schedule
+from maquette.engine.schedule import Clock, Schedule
 from maquette.engine.table import keep_table
 from maquette.engine.trainer import Trainer
 from maquette.families.family import Family
@@ -86,7 +86,8 @@ class _Session:
             if trainer.images:
                 self.told.append(f"going on from {trainer.images:,} images")
         decisions = run.decisions()
-        self.schedule = Schedule.of(trainer.plan.images, decisions)
+        spans = {edge for phase in trainer.family.phases for edge in phase.span}
+        self.schedule = Schedule.of(trainer.plan.images, decisions, tuple(sorted(spans - {0.0, 1.0})))
         self.rollbacks = [decision for decision in decisions if decision["kind"] == "rollback"]
         self._finish_returning(0 if state is None else int(state.facts.get("attempt", 0)))
 
@@ -99,6 +100,8 @@ class _Session:
                 numbers = trainer.step(progress)
                 after = self.schedule.progress(trainer.images)
                 sheet_due = any(progress < point <= after for point in SHEETS)
+                if any(progress < edge <= after for edge in self.schedule.edges):
+                    self.clock.restart(trainer.images)
                 save_due = time.perf_counter() - self.saved >= self.every
                 bad = None if all(map(math.isfinite, numbers.values())) else "the loss"
                 if bad is None and (save_due or sheet_due or after >= 1.0):
@@ -158,8 +161,8 @@ class _Session:
             return
         left = plan.seconds - self.clock.seconds()
         which = self.schedule.due(images)
-        if which is None and left < 0 and OVER not in self.schedule.corrected:
-            which = OVER  # the machine became so slow that the time is over before the next point
+        if which is None and left < 0 and self.schedule.over not in self.schedule.corrected:
+            which = self.schedule.over  # the machine became so slow that the time is over before the next point
         if which is None:
             return
         pace = self.clock.pace(images, MEASURE * plan.seconds)
