@@ -38,9 +38,15 @@ def test_texts_differ_in_words_and_order():
     assert distance.min() > 1e-3
 
 
+def test_all_texts_are_as_loud():
+    vectors = encoder()(read("a", "", "two dogs in", "rouge"))
+    assert torch.allclose(vectors.mean(dim=1), torch.zeros(4), atol=1e-5)
+    assert torch.allclose(vectors.square().mean(dim=1), torch.ones(4), atol=1e-2)
+
+
 def test_gradients_are_finite_also_for_empty_texts():
     model = encoder().train()
-    model(read("", "one")).square().sum().backward()
+    model(read("", "one"))[:, ::2].square().sum().backward()
     assert all(parameter.grad.isfinite().all() for parameter in model.parameters())
     assert model.bytes.weight.grad[ord("o")].any()
     assert not model.bytes.weight.grad[ord("z")].any()

@@ -16,7 +16,8 @@ class TextEncoder(nn.Module):
     """A gated recurrent network over UTF-8 bytes; the mean and the most of its states are the text's vector.
 
     At each byte it is told the run of bytes that ends there as well, so that a word is known as a whole as soon as it
-    was seen a few times: bytes alone have to be put together first, which takes thousands of images (docs/log.md).
+    was seen a few times: bytes alone have to be put together first, which takes thousands of images. All vectors are
+    brought to one length, so that a word which few captions differ in is heard as soon as any (docs/log.md).
     """
 
     def __init__(self, width: int, hidden: int = 96) -> None:
@@ -27,6 +28,7 @@ class TextEncoder(nn.Module):
             nn.init.normal_(table.get_parameter("weight"), std=0.3)
         self.recurrent = nn.GRU(32, hidden, batch_first=True)
         self.out = nn.Linear(2 * hidden, width)
+        self.even = nn.LayerNorm(width)
 
     def forward(self, text: Tensor) -> Tensor:
         """N L bytes (0 after the end) -> N width. An empty text gives the vector of "nothing was said"."""
@@ -41,7 +43,7 @@ class TextEncoder(nn.Module):
             count = there.sum(dim=1).clamp_min(1)
             mean = (states * there).sum(dim=1) / count
             last = torch.where(there > 0, states, torch.full_like(states, -1)).amax(dim=1)
-            return torch.as_tensor(self.out(torch.cat([mean, last], dim=1)))
+            return torch.as_tensor(self.even(self.out(torch.cat([mean, last], dim=1))))
 
 
 def run_rows(text: Tensor, length: int) -> Tensor:

@@ -44,6 +44,7 @@ _PART = r"(?!__[\w-]*__(?:[./:]|\Z))[\w-]+"
 _NAME = re.compile(rf"{_PART}(?:[./:]{_PART})*")
 _FACTS = "maquette"
 _ONLY = "only safetensors files are opened"
+_OTHER = "it is of another model, or of an earlier version: train it again"
 
 
 @dataclass(frozen=True)
@@ -303,13 +304,13 @@ def _compare(path: Path, entries: list[_Entry], schema: Schema) -> None:
         ("it holds what the model does not have:", have.keys() - schema.keys()),
     ):
         if names:
-            raise ModelFileError(f"{what} {_listed(names)}", where=path, do="it is of another model")
+            raise ModelFileError(f"{what} {_listed(names)}", where=path, do=_OTHER)
     for name, (dtype, shape) in sorted(schema.items()):
         if have[name] != (dtype, tuple(shape)):
             found = f"{have[name][0]} of shape {have[name][1]}"
             raise ModelFileError(
                 f"the tensor {name!r} is {found}, and the model has {dtype} of shape {tuple(shape)}",
-                where=path, do="it is of another model",
+                where=path, do=_OTHER,
             )  # fmt: skip
 
 
