@@ -3,6 +3,8 @@
 python benchmarks/recurrent.py layer              training one layer, tokens a second (width 256, 256 tokens, batch 32)
 python benchmarks/recurrent.py writing            images a second, 256 and 1,024 tokens each, batch 16
 python benchmarks/recurrent.py odd RUN USUAL ODD  how surely images of the dataset ODD are told from those of USUAL
+python benchmarks/recurrent.py repeat CIFAR FILE  a file of 4,000 images and twenty of them 19 times more, to learn from
+python benchmarks/recurrent.py repeated RUN       how surely those twenty are found by how probable they are
 
 Sides of a comparison take turns in one process and the median of their ratios counts; with one thread, as by default,
 its own time is measured. So a busy machine matters little. The transformer has as many weights in its blocks, keeps
@@ -197,10 +199,52 @@ def odd(run: str, usual: str, strange: list[str]) -> None:
         print(f"{other.name:16} among {data.name}: area under the curve {area:.3f}")
 
 
+# Repeated images
+
+TWENTY, TIMES, IMAGES = 20, 20, 4_000
+
+
+def repeat(path: str, file: str) -> None:
+    """Images of a dataset, of which the first twenty are there many times, as an array of pictures."""
+    from maquette.data.dataset import Dataset
+
+    data = Dataset.open(Path(path))
+    images = data.images(data.indices("train")[:IMAGES])
+    np.save(file, np.concatenate([images, *[images[:TWENTY]] * (TIMES - 1)]))
+
+
+def repeated(run: str) -> None:
+    """The area under the curve of telling images that occurred often from those that occurred once."""
+    from maquette.data.dataset import Dataset
+    from maquette.engine.likely import scores
+    from maquette.engine.load import load
+    from maquette.store.run import Run
+
+    opened = Run.open(Path(run))
+    family = load(opened)
+    data = Dataset.open(Path(opened.facts["dataset"]["path"]))
+    images = data.images(data.indices("train"))
+    kept, times = np.unique(images, axis=0, return_counts=True)
+    often = kept[times > TIMES // 2]
+    once = kept[times == 1][:500]
+    held = data.images(data.indices("held-out"))
+    found = {name: scores(family, some) for name, some in (("often", often), ("once", once), ("held", held))}
+    for name in found:
+        mirrored = np.ascontiguousarray({"often": often, "once": once, "held": held}[name][:, :, ::-1])
+        ahead = found[name] - scores(family, mirrored)
+        print(f"{name}: {len(ahead)} images, {found[name].mean():.1f}, ahead of their mirror images {ahead.mean():.1f}")
+        found[name] = np.stack([found[name], ahead])
+    for row, what in enumerate(("how probable", "how much more probable than mirrored")):
+        for other in ("once", "held"):
+            mine, theirs = found["often"][row], found[other][row]
+            area = np.mean(mine[:, None] > theirs[None]) + 0.5 * np.mean(mine[:, None] == theirs[None])
+            print(f"{what}: often beside {other}: area under the curve {area:.3f}")
+
+
 def main() -> None:
     """What was asked for."""
     words = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    words.add_argument("part", choices=("layer", "writing", "odd"), nargs="?")
+    words.add_argument("part", choices=("layer", "writing", "odd", "repeat", "repeated"), nargs="?")
     words.add_argument("paths", nargs="*")
     words.add_argument("--threads", type=int, default=1)
     asked = words.parse_args()
@@ -211,6 +255,10 @@ def main() -> None:
         writing()
     if asked.part == "odd":
         odd(asked.paths[0], asked.paths[1], asked.paths[2:])
+    if asked.part == "repeat":
+        repeat(*asked.paths)
+    if asked.part == "repeated":
+        repeated(*asked.paths)
 
 
 if __name__ == "__main__":
