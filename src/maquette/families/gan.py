@@ -32,8 +32,6 @@ FEW = 500
 """From fewer images than this nothing is learned but by showing them changed, from the start."""
 SURE = 0.25
 """How sure the critic may be of real images (the mean sign of its answers) before it is shown them changed more."""
-SPOKEN = 0.3
-"""The largest probability of a change where there are captions: they name the shapes, colours and places it spoils."""
 PACE = 10
 """After so many times through the data a critic that stays too sure sees everything changed."""
 PACES = (5_000, 50_000)
@@ -359,10 +357,9 @@ class Gan(Family):
         # Words name the colours and places that are changed, so that changes begin no sooner than they must.
         pace = max(PACES[0], PACE * self.known)
         pace = pace if self.critic.placed else min(PACES[1], pace)
-        least, most = (MOST, MOST) if always else (0.0, SPOKEN if self.critic.placed else MOST)
         self.augmentation.adapt(
-            statistics["sure"], self.config.batch, target=SURE, least=least, most=most, pace=pace
-        )  # fmt: skip
+            statistics["sure"], self.config.batch, target=SURE, least=MOST if always else 0.0, most=MOST, pace=pace
+        )
 
     def settle(self, batches: Iterable[Batch]) -> None:
         """Measure the batch statistics of the averaged generator anew; they are then part of the model."""
