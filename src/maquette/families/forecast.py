@@ -112,6 +112,8 @@ class Forecast(Family):
             width={"nano": 32, "micro": 48, "small": 64, "base": 128}[scale],
             depth={"nano": 1, "micro": 2, "small": 2, "base": 3}[scale],
             patch=2 if side <= 32 else 4 if side <= 64 else 8,
+            # What was written is read again, so that films shake at a rate that a single image bears (docs/log.md).
+            rate=4e-4 if any(condition.kind == "frames" for condition in spec.conditions) else 1.5e-3,
         )
 
     @classmethod
