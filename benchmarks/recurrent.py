@@ -18,10 +18,12 @@ import statistics
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from maquette.core.noise import Noise
@@ -179,6 +181,11 @@ def writing(rounds: int = 3, count: int = 16) -> None:
         print(f"  recurrent beside transformer: {ratio(found['transformer'], found['recurrent']):.2f} times")
 
 
+def area(higher: NDArray[Any], lower: NDArray[Any]) -> float:
+    """How often one of the first is higher than one of the second: the area under the curve."""
+    return float(np.mean(higher[:, None] > lower[None]) + 0.5 * np.mean(higher[:, None] == lower[None]))
+
+
 # Odd images
 
 
@@ -195,8 +202,7 @@ def odd(run: str, usual: str, strange: list[str]) -> None:
     for path in strange:
         other = Dataset.open(Path(path))
         found = scores(family, other.images(np.linspace(0, len(other) - 1, 500).astype(int)))
-        area = np.mean(found[:, None] < right[None]) + 0.5 * np.mean(found[:, None] == right[None])
-        print(f"{other.name:16} among {data.name}: area under the curve {area:.3f}")
+        print(f"{other.name:16} among {data.name}: area under the curve {area(right, found):.3f}")
 
 
 # Repeated images
@@ -228,17 +234,15 @@ def repeated(run: str) -> None:
     often = kept[times > TIMES // 2]
     once = kept[times == 1][:500]
     held = data.images(data.indices("held-out"))
-    found = {name: scores(family, some) for name, some in (("often", often), ("once", once), ("held", held))}
-    for name in found:
-        mirrored = np.ascontiguousarray({"often": often, "once": once, "held": held}[name][:, :, ::-1])
-        ahead = found[name] - scores(family, mirrored)
-        print(f"{name}: {len(ahead)} images, {found[name].mean():.1f}, ahead of their mirror images {ahead.mean():.1f}")
-        found[name] = np.stack([found[name], ahead])
-    for row, what in enumerate(("how probable", "how much more probable than mirrored")):
+    found = {}
+    for name, some in (("often", often), ("once", once), ("held", held)):
+        plain = scores(family, some)
+        ahead = plain - scores(family, np.ascontiguousarray(some[:, :, ::-1]))
+        print(f"{name}: {len(some)} images, {plain.mean():.1f}, ahead of their mirror images {ahead.mean():.1f}")
+        found[name] = {"how probable": plain, "how much more probable than mirrored": ahead}
+    for what, mine in found["often"].items():
         for other in ("once", "held"):
-            mine, theirs = found["often"][row], found[other][row]
-            area = np.mean(mine[:, None] > theirs[None]) + 0.5 * np.mean(mine[:, None] == theirs[None])
-            print(f"{what}: often beside {other}: area under the curve {area:.3f}")
+            print(f"{what}: often beside {other}: area under the curve {area(mine, found[other][what]):.3f}")
 
 
 def main() -> None:

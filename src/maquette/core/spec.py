@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -123,6 +123,11 @@ class Phase:
     def owns(self, parameter: str) -> bool:
         """Whether the phase trains the parameter of that name."""
         return any(not p or parameter == p or parameter.startswith(p + ".") for p in self.trains)
+
+
+def edges(phases: Iterable[Phase]) -> tuple[float, ...]:
+    """Progress at which phases begin or end, in order; the begin and the end of the run are among them."""
+    return tuple(sorted({0.0, 1.0, *(edge for phase in phases for edge in phase.span)}))
 
 
 @dataclass

@@ -22,7 +22,7 @@ from torch import Tensor
 from maquette.core.errors import MaquetteError
 from maquette.core.files import write_json
 from maquette.core.settings import from_json, setting, to_json
-from maquette.core.spec import SCALES, DataSpec, Scale
+from maquette.core.spec import SCALES, DataSpec, Scale, edges
 from maquette.data.loader import Loader
 from maquette.engine.load import default_config
 from maquette.engine.plan import Plan, threads
@@ -159,8 +159,7 @@ def _rate(trainer: Trainer, slowest: float, enough: float) -> float:
 
 def _stretches(family: Family) -> Iterator[tuple[float, float]]:
     """Stretches of the run in which the same phases are due: a progress inside each, and its share of the run."""
-    edges = sorted({0.0, 1.0, *(edge for phase in family.phases for edge in phase.span)})
-    for start, end in itertools.pairwise(edges):
+    for start, end in itertools.pairwise(edges(family.phases)):
         if any(phase.span[0] <= start and end <= phase.span[1] for phase in family.phases):
             yield (start + end) / 2, end - start
 

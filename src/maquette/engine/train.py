@@ -8,6 +8,7 @@ from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 
 from maquette.core.errors import RunError, TrainingError
+from maquette.core.spec import edges
 from maquette.engine.load import arrays, recipe
 from maquette.engine.plan import threads
 from maquette.engine.schedule import Clock, Schedule
@@ -86,8 +87,7 @@ class _Session:
             if trainer.images:
                 self.told.append(f"going on from {trainer.images:,} images")
         decisions = run.decisions()
-        spans = {edge for phase in trainer.family.phases for edge in phase.span}
-        self.schedule = Schedule.of(trainer.plan.images, decisions, tuple(sorted(spans - {0.0, 1.0})))
+        self.schedule = Schedule.of(trainer.plan.images, decisions, edges(trainer.family.phases)[1:-1])
         self.rollbacks = [decision for decision in decisions if decision["kind"] == "rollback"]
         self._finish_returning(0 if state is None else int(state.facts.get("attempt", 0)))
 
