@@ -238,3 +238,23 @@ def test_no_page_writes_markup_or_asks_elsewhere(path):
     ):
         assert word not in text
     assert len(text.splitlines()) <= 420
+
+
+def test_what_arrives_late_does_not_move_the_button_that_is_pressed(visit, made):
+    page, held = visit().page, []
+    page.route("**/api/live", lambda way: held.append(way) if '"rows"' in way.request.post_data else way.continue_())
+    enter(page, "make", view="mix", open=",".join(made[:2]))
+    keep = page.get_by_role("button", name="Keep", exact=True)
+    expect(keep).to_be_enabled()
+    place = keep.bounding_box()
+    page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
+    page.mouse.down()
+    assert held
+    for way in held:
+        way.continue_()
+    with page.expect_response("**/api/live"):
+        pass
+    page.wait_for_timeout(500)  # the nine images on the way are drawn
+    assert keep.bounding_box() == place
+    page.mouse.up()
+    expect(page.locator(".toast")).to_contain_text("Kept in the gallery")

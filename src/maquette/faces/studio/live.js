@@ -104,9 +104,9 @@ export async function tiles(values, rows, stop) {
   return Promise.all(rows.map((_, k) => createImageBitmap(strip, Math.round(k * width), 0, Math.round(width), strip.height)));
 }
 
-/** A bitmap as an element. */
-export function Tile({ bitmap, label }) {
+/** A bitmap as an element; `form` is the size that is kept for it before it comes. */
+export function Tile({ bitmap, form, label }) {
   const canvas = useRef(null);
   useEffect(() => bitmap && put(canvas.current, bitmap), [bitmap]);
-  return html`<canvas class="sharp" ref=${canvas} ...${label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" }}></canvas>`;
+  return html`<canvas class="sharp" ref=${canvas} width=${form?.width} height=${form?.height} ...${label ? { role: "img", "aria-label": label } : { "aria-hidden": "true" }}></canvas>`;
 }

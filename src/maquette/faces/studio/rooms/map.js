@@ -126,7 +126,7 @@ export function Mix({ id, facts, live, asked, dials, pair }) {
   return html`<div class="explore one">
     ${items.length === 2 && !able && html`<${Wrong} text="only images that a seed made can be mixed: these came from elsewhere" />`}
     <figure class="following"><${Drawn} hold=${(node) => (canvas.current = node)} width=${form.width} height=${form.height} clear=${form.mode === "rgba"} label=${`A mix: ${Math.round(at * 100)} of 100 of the second image`} />
-      ${row && html`<div class="row" role="group" aria-label="On the way from one to the other">${row.map((bitmap, k) => html`<button key=${k} type="button" aria-label=${`${k * 12.5} of 100`} onClick=${() => move(k / 8)}><${Tile} bitmap=${bitmap} label="" /></button>`)}</div>`}
+      ${able && html`<div class="row" role="group" aria-label="On the way from one to the other">${Array.from({ length: 9 }, (_, k) => html`<button key=${k} type="button" aria-label=${`${k * 12.5} of 100`} onClick=${() => move(k / 8)}><${Tile} bitmap=${row?.[k]} form=${form} label="" /></button>`)}</div>`}
       <${Field} name="From one to the other" hint=${false} setting=${{ name: "at", kind: "number", default: 0.5, bounds: { ge: 0, le: 1 } }} value=${at} change=${(value) => move(value ?? 0.5)} />
       <figcaption class="line"><${Button} primary icon="save" aria-busy=${keep.busy} disabled=${!able || !can("edit-mix")} onClick=${keep.press}>Keep<//></figcaption>
       <${Wrong} text=${error || wrong || keep.error} /></figure>
