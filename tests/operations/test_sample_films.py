@@ -22,7 +22,7 @@ def home(tmp_path_factory):
     """A workspace with a forecast that has seen a few films of digits, and a folder of frames to go on from."""
     workspace = Workspace(tmp_path_factory.mktemp("films"))
     result("ingest", workspace, source=["drawn:digits"], to="digits", size=16, count=40, past=6)
-    result("train", workspace, dataset="digits", family="forecast", to="model", images=32, scale="nano", set=["clip=2"])
+    result("train", workspace, dataset="digits", family="forecast", to="model", images=32, scale="nano")
     known = Dataset.open(workspace.dataset_path("digits")).conditions([3], ["frames"])["frames"][0]
     for number, frame in enumerate(known):
         save(frame, workspace.home / "known" / f"frame-{number:02d}.png")

@@ -1,12 +1,13 @@
 """What comes next: several possible futures of a film, or several images that numbers, a label or an image allow for.
 
-A recurrent network reads the frames that are given, a clip of a few at a time, into a memory that is a small picture
-itself. A second network draws the next clip out of the memory and some noise; the memory reads that too, and so on for
-as long as anybody asks. Every draw of the noise is one possible future.
+A recurrent network reads the frames that are given into a memory that is a small picture itself. A second network
+draws the next frame out of the memory, the last frames and some noise; the memory reads that too, and so on for as long
+as anybody asks. Every draw of the noise is one possible future. A frame is for the most part the one before, carried:
+the network says from where each of its squares comes, in a few ways, and which pixel is taken from which (`nn.carry`).
 
-It learns by the energy score of two futures (`nn.energy`), which is least when futures are as varied as what really
-comes: neither one blurred mean nor two that agree by chance. So one pass makes a clip, and training runs through whole
-forecasts, as they are made later. What this was chosen over: docs/log.md.
+It learns the likeliest next frame first, by the squared error; then whole futures, as they are made later, by the
+energy score of two of them (`nn.energy`), which is least when futures are as varied as what really comes: neither one
+blurred mean nor two that agree by chance. What this was chosen over: docs/log.md.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -26,6 +27,7 @@ from maquette.core.noise import Noise
 from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale
 from maquette.families.family import Conditions, Family, FamilyConfig, latent
+from maquette.nn.carry import carried, matched
 from maquette.nn.cell import Hourglass, Memory
 from maquette.nn.conv import PLACES, Convolution, interior, places
 from maquette.nn.embed import ConditionPlanes, ConditionVector, withhold
@@ -33,10 +35,16 @@ from maquette.nn.energy import WHOLE, energy_score
 
 GRAIN = 4
 """Planes of noise beside the vector of noise: what differs from place to place."""
-CLIP = 5
-"""Frames that are read and written at once, where there are as many."""
-FILMS = 4e-4
-"""The learning rate of films: at that of single images their loss stood still after a few thousand (docs/log.md)."""
+LAST = 3
+"""Frames that are seen as they are, beside the memory: enough to tell a turn from a straight way."""
+WAYS = 4
+"""From so many places each square of a frame may come, beside what is new."""
+FURTHEST = 16
+"""Pixels that anything is followed from one frame to the next, at most."""
+STARTS = 2
+"""Frames of every film of a batch that are learned as the next one."""
+TOGETHER = 5
+"""Frames of a future that are scored as one."""
 SQUARES = (4, 16)
 """Sides of the squares of pixels that are compared, beside the whole picture."""
 
@@ -49,14 +57,15 @@ class Settings(FamilyConfig):
     average: int = setting(2_000, "half-life of the running average of the weights, in films", ge=1)
     given: int = setting(0, "frames that are known; half of those of the data when 0", ge=0, le=64)
     ahead: int = setting(0, "frames that are to come; the rest of the data's when 0", ge=0, le=64)
-    clip: int = setting(0, "frames that are read and written at once; 5 or fewer when 0", ge=0, le=64)
     width: int = setting(64, "channels of the memory", ge=16, le=1024)
     depth: int = setting(2, "blocks at the coarse size, in each of the two networks", ge=1, le=32)
     patch: int = setting(4, "side of the squares of pixels that are looked at as one (1, 2, 4 or 8)", ge=1, le=8)
     chance: int = setting(16, "numbers of noise that a future is drawn from, for the whole picture", ge=1, le=1024)
     embedding: int = setting(64, "size of the vector that noise and conditions become", ge=8, le=2048)
     withheld: float = setting(0.1, "share of training images that are learned without their condition", ge=0, lt=1)
-    rate: float = setting(1.5e-3, "learning rate; of films .0004 when left out", gt=0, le=1)
+    reach: int = setting(0, "pixels that things move from frame to frame; an eighth of a side when 0", ge=0, le=32)
+    first: float = setting(0.5, "share of the run that learns the next frame alone, before futures", ge=0, le=0.9)
+    rate: float = setting(1.5e-3, "learning rate; of films .001 when left out", gt=0, le=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +74,13 @@ class Dials:
 
     ahead: int = setting(0, "how many frames; as many as were learned when 0", ge=0, le=1000)
     temperature: float = setting(1.0, "below 1 likelier futures, above 1 stranger ones", ge=0, le=2)
+
+
+class View(NamedTuple):
+    """What is seen of a film at one moment: the last frames N LAST C H W, and what the networks are given of them."""
+
+    frames: Tensor
+    given: Tensor
 
 
 class Forecast(Family):
@@ -87,40 +103,51 @@ class Forecast(Family):
         others = [condition for condition in spec.conditions if condition.name != self.film]
         width, pixels = config.width, config.patch**2
         size = (spec.height // config.patch, spec.width // config.patch)
+        self.grid = size
         self.planes = ConditionPlanes(others)
         self.wish = ConditionVector(others, config.embedding)
         self.start = Convolution((PLACES + self.planes.channels) * pixels, width, tile=spec.tile)
-        values = config.clip * spec.channels * pixels
-        steer = config.embedding if self.wish else 0
+        values, places_around = spec.channels * pixels, 2 * config.reach + 1
+        steer, sight = config.embedding if self.wish else 0, 0
         if self.film:
-            self.memory = Memory(values, width, size, depth=max(1, config.depth - 1), steer=steer, tile=spec.tile)
+            sight = LAST * values + width
+            self.moves = Convolution(2 * places_around**2, width, 1)
+            self.memory = Memory(sight, width, size, depth=max(1, config.depth - 1), steer=steer, tile=spec.tile)
+            self.carry = Convolution(width, WAYS * 2 * places_around, 1)
+            self.choose = Convolution(width, (WAYS + 1) * pixels, tile=spec.tile)
         self.chance = nn.Sequential(
             nn.Linear(config.chance, config.embedding), nn.SiLU(), nn.Linear(config.embedding, config.embedding)
         )
         self.writer = Hourglass(
-            width + GRAIN, width, size, depth=config.depth, steer=config.embedding, tile=spec.tile
-        )  # fmt: skip
+            width + GRAIN + sight, width, size, depth=config.depth, steer=config.embedding, tile=spec.tile
+        )
         self.leave = Convolution(width, values, tile=spec.tile)
         self.register_buffer("counted", interior(spec), persistent=False)
         optimizer = Optimizer(rate=config.rate, betas=(0.9, 0.99), warmup=0.03, schedule="cosine", clip=1.0)
         self.phases = (Phase(name="fit", optimizer=optimizer),)
+        if self.film and config.first:
+            following = Phase(name="next", span=(0.0, config.first), optimizer=optimizer)
+            slower = dataclasses.replace(optimizer, rate=config.rate / 2)
+            self.phases = (following, Phase(name="fit", span=(config.first, 1.0), optimizer=slower))
         self.squares = (*(size for size in SQUARES if size < min(spec.height, spec.width)), WHOLE)
 
     @classmethod
     def variant(cls, scale: Scale, spec: DataSpec) -> Settings:
         """Width follows the scale; the patch follows the size of the image, so that the memory stays small."""
         side = min(spec.height, spec.width)
+        films = bool(_films(spec))
+        most = 16 if films else 32  # what is carried needs fewer places than what is painted
         return Settings(
             width={"nano": 32, "micro": 48, "small": 64, "base": 128}[scale],
             depth={"nano": 1, "micro": 2, "small": 2, "base": 3}[scale],
-            patch=2 if side <= 32 else 4 if side <= 64 else 8,
-            rate=FILMS if _films(spec) else Settings.rate,
+            patch=2 if side <= most else 4 if side <= 2 * most else 8,
+            rate=1e-3 if films else Settings.rate,
         )
 
     @classmethod
     def appetite(cls, scale: Scale, spec: DataSpec) -> int:
         """Wider pays only when enough films can be seen."""
-        return {"nano": 0, "micro": 3_000, "small": 8_000, "base": 100_000}[scale]
+        return {"nano": 0, "micro": 3_000, "small": 8_000, "base": 400_000 if _films(spec) else 100_000}[scale]
 
     def frames(self, options: Dials) -> int:
         """How many frames `sample` yields with these dials."""
@@ -134,58 +161,67 @@ class Forecast(Family):
         return dataclasses.replace(options, ahead=count)
 
     def loss(self, batch: Batch, phase: str) -> Loss:
-        """The energy score of two futures, clip by clip; of what is given, each clip but the first is forecast too."""
-        config, generator = self.config, batch.generator
-        condition = withhold(batch.condition, self.spec.conditions, config.withheld, generator)
+        """The squared error of the likeliest next frame, or the energy score of two futures."""
+        condition = withhold(batch.condition, self.spec.conditions, self.config.withheld, batch.generator)
         past, future = self._split(batch, condition)
         memory, state = self._begin(batch.images, condition)
-        total, count = torch.zeros((), device=batch.images.device), 0
-        for place, clip in enumerate(past):
-            memory = self._read(memory, clip, state)
-            if place + 1 < len(past):
-                total, count = total + self._score(memory, state, past[place + 1], generator)[0], count + 1
+        if past is not None and phase == "next":
+            return self._next(torch.cat([past, future], dim=1), memory, state, batch.generator)
+        memory, view = self._know(memory, past, state)
         memory, state = torch.cat([memory, memory]), None if state is None else torch.cat([state, state])
-        for place, clip in enumerate(future):
-            score, written = self._score(memory, state, clip, generator, drawn=True)
-            total, count = total + score, count + 1
-            if place + 1 < len(future):
-                memory = self._read(memory, written, state)
-        return Loss(total / count)
+        view = None if view is None else View(*(torch.cat([half, half]) for half in view))
+        parts: list[Tensor] = []
+        frame = None
+        for came in future.split(TOGETHER, dim=1):
+            frames: list[Tensor] = []
+            for _ in range(came.shape[1]):
+                if view is not None and frame is not None:
+                    view = self._goes_on(view, frame.clamp(-1, 1))
+                    memory = self._read(memory, view, state)
+                frame = self._write(memory, view, state, *self._chances(memory, batch.generator))
+                frames.append(frame)
+            one, other = torch.stack(frames, dim=1).flatten(1, 2).chunk(2)
+            parts.append(len(frames) * energy_score(one, other, came.flatten(1, 2), self.counted, self.squares))
+        return Loss(torch.stack(parts).sum() / future.shape[1])
 
-    def _score(
-        self, memory: Tensor, state: Tensor | None, came: Tensor, generator: torch.Generator, drawn: bool = False
-    ) -> tuple[Tensor, Tensor]:
-        """How good two clips are that are drawn of a memory (or one of each of two halves), and the clips."""
-        if not drawn:
-            memory, state = torch.cat([memory, memory]), None if state is None else torch.cat([state, state])
+    def _next(self, film: Tensor, memory: Tensor, state: Tensor | None, generator: torch.Generator) -> Loss:
+        """How far frames of a film N T C H W are from what follows without chance from those before."""
+        total, count = torch.zeros((), device=film.device), film.shape[1]
+        moments, first = list(_lasts(film)), min(LAST, count - 1)
+        for place in torch.randint(first, count, (STARTS,), generator=generator, device=film.device).tolist():
+            before = self._read(memory, self._view(moments[max(0, place - 2)]), state)
+            view = self._view(moments[place - 1])
+            before = self._read(before, view, state)
+            still = torch.zeros(len(film), self.config.chance, device=film.device)
+            grain = torch.zeros(len(film), GRAIN, *memory.shape[2:], device=film.device)
+            frame = self._write(before, view, state, still, grain)
+            total = total + ((frame - film[:, place]).square() * self.counted).mean() / self.counted.mean()
+        return Loss(total / STARTS)
+
+    def _chances(self, memory: Tensor, generator: torch.Generator) -> tuple[Tensor, ...]:
+        """The noise of a frame of two futures of each film, which lie in the two halves of the memory."""
         shapes = (self.config.chance,), (GRAIN, *memory.shape[2:])
-        # Two for each image, which lie in the two halves.
-        noises = [
+        drawn = (
             torch.randn(len(memory) // 2, 2, *shape, generator=generator, device=memory.device) for shape in shapes
-        ]
-        written = self._write(memory, state, *(noise.transpose(0, 1).flatten(0, 1) for noise in noises))
-        one, other = written[:, : came.shape[1]].flatten(1, 2).chunk(2)
-        return energy_score(one, other, came.flatten(1, 2), self.counted, self.squares), written
+        )
+        return tuple(noise.transpose(0, 1).flatten(0, 1) for noise in drawn)
 
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """Frame by frame what comes, N C H W each."""
-        count, clip = self.frames(options), self.config.clip
-        like = self.leave.weight
-        vector = latent(noise, "chance 0", self.config.chance, like=like) * options.temperature
-        blank = torch.zeros(vector.shape[0], *self.spec.shape, device=like.device)
-        memory, state = self._begin(blank, condition)
-        for known in self._given(condition):
-            memory = self._read(memory, known, state)
-        for first in range(0, count, clip):
-            number = first // clip
-            if number:
-                vector = latent(noise, f"chance {number}", self.config.chance, like=like) * options.temperature
-            grain = latent(noise, f"grain {number}", GRAIN, *memory.shape[2:], like=like) * options.temperature
-            written = self._write(memory, state, vector, grain)
-            for frame in written[:, : count - first].unbind(dim=1):
-                yield frame.clamp(-1, 1)
-            if first + clip < count:
-                memory = self._read(memory, written, state)
+        count, like = self.frames(options), self.leave.weight
+        shapes = {"chance": (self.config.chance,), "grain": (GRAIN, *self.grid)}
+        vector = latent(noise, "chance 0", self.config.chance, like=like)
+        memory, state = self._begin(torch.zeros(vector.shape[0], *self.spec.shape, device=like.device), condition)
+        past = _alike(condition[self.film], self.spec)[:, : self.config.given] if self.film else None
+        memory, view = self._know(memory, past, state)
+        frame = None
+        for moment in range(count):
+            if view is not None and frame is not None:
+                view = self._goes_on(view, frame)
+                memory = self._read(memory, view, state)
+            drawn = (latent(noise, f"{name} {moment}", *shape, like=like) for name, shape in shapes.items())
+            frame = self._write(memory, view, state, *(one * options.temperature for one in drawn)).clamp(-1, 1)
+            yield frame
 
     def _begin(self, images: Tensor, condition: Conditions) -> tuple[Tensor, Tensor | None]:
         """The memory before anything is read, N width h w, and the vector of what is asked for."""
@@ -195,40 +231,64 @@ class Forecast(Family):
         memory = torch.tanh(self.start(F.pixel_unshuffle(known, self.config.patch)).float())
         return memory, F.silu(self.wish(condition)) if self.wish else None
 
-    def _read(self, memory: Tensor, clip: Tensor, state: Tensor | None) -> Tensor:
-        """The memory after a clip N T C H W."""
-        return torch.as_tensor(self.memory(memory, F.pixel_unshuffle(clip.flatten(1, 2), self.config.patch), state))
+    def _view(self, frames: Tensor) -> View:
+        """What the networks are given of the last frames: these as they are, and how they moved."""
+        side = self.config.patch
+        moved = matched(frames[:, -1], frames[:, -2], side, 2 * self.config.reach + 1, self.spec.tile)
+        return View(frames, torch.cat([F.pixel_unshuffle(frames.flatten(1, 2), side), self.moves(moved)], dim=1))
 
-    def _write(self, memory: Tensor, state: Tensor | None, vector: Tensor, grain: Tensor) -> Tensor:
-        """A clip N T C H W that is drawn of the memory, in float32."""
+    def _goes_on(self, view: View, frame: Tensor) -> View:
+        """What is seen once this frame has come."""
+        return self._view(torch.cat([view.frames[:, 1:], frame[:, None]], dim=1))
+
+    def _know(self, memory: Tensor, past: Tensor | None, state: Tensor | None) -> tuple[Tensor, View | None]:
+        """The memory after all that is given, and the last view of it, where there is a film."""
+        view = None
+        for frames in () if past is None else _lasts(past):
+            view = self._view(frames)
+            memory = self._read(memory, view, state)
+        return memory, view
+
+    def _read(self, memory: Tensor, view: View, state: Tensor | None) -> Tensor:
+        """The memory after the last of these frames."""
+        return torch.as_tensor(self.memory(memory, view.given, state))
+
+    def _write(self, memory: Tensor, view: View | None, state: Tensor | None, vector: Tensor, grain: Tensor) -> Tensor:
+        """The frame N C H W that is drawn after these, in float32."""
         steer = self.chance(vector) if state is None else self.chance(vector) + state
-        drawn = self.writer(torch.cat([memory, grain.to(memory.dtype)], dim=1), F.silu(steer))
-        pixels = F.pixel_shuffle(self.leave(F.silu(drawn)), self.config.patch).float()
-        return torch.as_tensor(pixels.unflatten(1, (self.config.clip, self.spec.channels)))
+        given = [memory, grain.to(memory.dtype)]
+        if view is not None:
+            given.append(view.given.to(memory.dtype))
+        drawn, side = F.silu(self.writer(torch.cat(given, dim=1), F.silu(steer))), self.config.patch
+        new = F.pixel_shuffle(self.leave(drawn), side).float()
+        if view is None:
+            return new
+        down, across = self.carry(drawn).float().unflatten(1, (2, WAYS, -1)).softmax(dim=3).unbind(dim=1)
+        ways = torch.cat([carried(view.frames[:, -1], down, across, self.spec.tile), new[:, None]], dim=1)
+        chosen = F.pixel_shuffle(self.choose(drawn), side).float().softmax(dim=1)
+        return (ways * chosen[:, :, None]).sum(dim=1)
 
-    def _given(self, condition: Conditions) -> list[Tensor]:
-        """The frames that are known in clips, each N T C H W; the first frame is repeated where the first clip lacks
-        some."""
+    def _split(self, batch: Batch, condition: Conditions) -> tuple[Tensor | None, Tensor]:
+        """What is given, where there is a film, and what comes; N T C H W."""
         if not self.film:
-            return []
-        frames = _alike(condition[self.film][:, : self.config.given], self.spec)
-        lacking = -self.config.given % self.config.clip
-        frames = torch.cat([frames[:, :1].expand(-1, lacking, -1, -1, -1), frames], dim=1)
-        return list(frames.split(self.config.clip, dim=1))
-
-    def _split(self, batch: Batch, condition: Conditions) -> tuple[list[Tensor], list[Tensor]]:
-        """What is given and what comes, both in clips; the last clip may be shorter."""
-        came = batch.images[:, None]
-        if self.film:
-            later = _alike(condition[self.film][:, self.config.given :], self.spec)
-            came = torch.cat([later, came], dim=1)[:, : self.config.ahead]
-        if came.shape[1] < self.config.ahead:
+            return None, batch.images[:, None]
+        film = torch.cat([_alike(condition[self.film], self.spec), batch.images[:, None]], dim=1)
+        given, ahead = self.config.given, self.config.ahead
+        past, future = film[:, :given], film[:, given : given + ahead]
+        if future.shape[1] < ahead:
             raise UsageError(
-                f"a film of the dataset goes on for {came.shape[1]} frames after the {self.config.given} that are "
-                f"given, and {self.config.ahead} are asked for",
+                f"a film of the dataset goes on for {future.shape[1]} frames after the {given} that are given, and "
+                f"{ahead} are asked for",
                 do="ingest with a larger --past, or set a smaller ahead",
             )
-        return self._given(condition), list(came.split(self.config.clip, dim=1))
+        return past, future
+
+
+def _lasts(film: Tensor) -> Iterator[Tensor]:
+    """For each frame of a film N T C H W the last frames up to it, N LAST C H W; before the first is the first."""
+    first = film[:, :1].expand(-1, LAST - 1, -1, -1, -1)
+    padded = torch.cat([first, film], dim=1)
+    return (padded[:, moment : moment + LAST] for moment in range(film.shape[1]))
 
 
 def _films(spec: DataSpec) -> list[ConditionSpec]:
@@ -243,7 +303,7 @@ def _settled(config: Settings, spec: DataSpec) -> tuple[Settings, DataSpec, str]
     """
     films = _films(spec)
     if not films:
-        return dataclasses.replace(config, given=0, ahead=1, clip=1), spec, ""
+        return dataclasses.replace(config, given=0, ahead=1), spec, ""
     if len(films) > 1:
         names = ", ".join(film.name for film in films)
         raise UsageError(f"a forecast goes on with one film, not {len(films)}", do=f"name one with --given: {names}")
@@ -255,9 +315,9 @@ def _settled(config: Settings, spec: DataSpec) -> tuple[Settings, DataSpec, str]
             do="ingest with a larger --past, or set a smaller given",
         )
     ahead = config.ahead or film.length + 1 - given
-    clip = config.clip or min(CLIP, given, ahead)
+    reach = config.reach or min(FURTHEST, max(1, min(spec.height, spec.width) // 8))
     asked = tuple(dataclasses.replace(c, length=given) if c is film else c for c in spec.conditions)
-    settled = dataclasses.replace(config, given=given, ahead=ahead, clip=clip)
+    settled = dataclasses.replace(config, given=given, ahead=ahead, reach=reach)
     return settled, dataclasses.replace(spec, conditions=asked), film.name
 
 
