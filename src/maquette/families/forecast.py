@@ -126,7 +126,8 @@ class Forecast(Family):
         optimizer = Optimizer(rate=config.rate, betas=(0.9, 0.99), warmup=0.03, schedule="cosine", clip=1.0)
         self.phases = (Phase(name="fit", optimizer=optimizer),)
         if self.film and config.first:
-            following = Phase(name="next", span=(0.0, config.first), optimizer=optimizer)
+            heard = tuple(name for name, _ in self.named_parameters() if name != "chance.0.weight")  # there is no noise
+            following = Phase(name="next", trains=heard, span=(0.0, config.first), optimizer=optimizer)
             slower = dataclasses.replace(optimizer, rate=config.rate / 2)
             self.phases = (following, Phase(name="fit", span=(config.first, 1.0), optimizer=slower))
         self.squares = (*(size for size in SQUARES if size < min(spec.height, spec.width)), WHOLE)
