@@ -123,6 +123,8 @@ def measure(name: str, where: Path, duration: str) -> dict[str, float | str]:
     Pillow.fromarray(photo.squeeze()).save(where / f"{name}-photograph.png")
     data = mq.ingest(str(where / f"{name}-photograph.png"), to=str(where / f"{name}.mq"), size=SIDE)
     run = mq.train(data, family="texture", to=str(where / f"{name}-{duration}"), time=duration)
+    if run.facts["stopped"] != "finished":
+        sys.exit(f"{name}: the training was {run.facts['stopped']} before its time; the same command goes on with it")
     model = load(run)
     made, took = [], []
     for seed in range(4):
