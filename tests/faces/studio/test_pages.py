@@ -1,6 +1,7 @@
 """The pages for everybody: small, quick to use by keys, readable for screen readers, plain about what goes wrong."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -240,21 +241,46 @@ def test_no_page_writes_markup_or_asks_elsewhere(path):
     assert len(text.splitlines()) <= 420
 
 
+def asks_for_rows(request):
+    return request.url.endswith("/api/live") and '"rows"' in (request.post_data or "")
+
+
 def test_what_arrives_late_does_not_move_the_button_that_is_pressed(visit, made):
     page, held = visit().page, []
-    page.route("**/api/live", lambda way: held.append(way) if '"rows"' in way.request.post_data else way.continue_())
-    enter(page, "make", view="mix", open=",".join(made[:2]))
+    page.route("**/api/live", lambda way: held.append(way) if asks_for_rows(way.request) else way.continue_())
+    with page.expect_request(asks_for_rows):
+        enter(page, "make", view="mix", open=",".join(made[:2]))
     keep = page.get_by_role("button", name="Keep", exact=True)
     expect(keep).to_be_enabled()
     place = keep.bounding_box()
     page.mouse.move(place["x"] + place["width"] / 2, place["y"] + place["height"] / 2)
     page.mouse.down()
-    assert held
-    for way in held:
-        way.continue_()
-    with page.expect_response("**/api/live"):
-        pass
+    with page.expect_response(lambda response: asks_for_rows(response.request)):
+        for way in held:
+            way.continue_()
     page.wait_for_timeout(500)  # the nine images on the way are drawn
     assert keep.bounding_box() == place
     page.mouse.up()
     expect(page.locator(".toast")).to_contain_text("Kept in the gallery")
+
+
+def test_a_training_is_watched_before_the_list_of_models_is_there(visit, studio, made):
+    page, held = visit().page, []
+    studio.ask(
+        "/api/train", {"dataset": "shapes", "family": "flow", "scale": "nano", "images": 2_000_000, "to": "slow"}
+    )
+    page.goto(f"{page.url.split('#')[0]}#/train?run=slow")
+    late = True
+    page.route(re.compile(r"/api/runs(\?|$)"), lambda way: held.append(way) if late else way.continue_())
+    with page.expect_response(re.compile(r"/api/datasets(\?|$)")):
+        page.reload()
+    expect(page.locator(".tray")).to_contain_text("Training slow")
+    page.wait_for_timeout(500)  # the room is loaded
+    assert held
+    late = False
+    for way in held:
+        way.continue_()
+    stop = page.locator(".column").get_by_role("button", name="Stop", exact=True)
+    expect(stop).to_be_visible()
+    stop.click()
+    expect(page.locator(".tray")).to_have_count(0)

@@ -4,7 +4,7 @@ import { arriving, watchDrops } from "./arrive.js";
 import { Wrong } from "./controls.js";
 import { Banner, Drop, Help, Rail, Toast, Top, Tray, watchKeys } from "./shell.js";
 import { away } from "./server.js";
-import { datasets, go, learn, listen, place, refresh, ROOMS } from "./state.js";
+import { datasets, go, learn, listen, place, refresh, ROOMS, runs } from "./state.js";
 import { kept } from "./base.js";
 
 const loaded = new Map();
@@ -32,7 +32,7 @@ function Room() {
     );
   }, [room, there, away.value]);
   if (unknown || missing) return html`<main class="room"><${Wrong} text=${unknown || missing} /></main>`;
-  if (!there || datasets.value === null) return html`<main class="room waiting" aria-busy="true"></main>`;
+  if (!there || datasets.value === null || runs.value === null) return html`<main class="room waiting" aria-busy="true"></main>`;
   return html`<main class="room" id=${`room-${room}`}><${there} key=${room} /></main>`;
 }
 

@@ -49,7 +49,7 @@ function Arriving() {
   const name = values.to ?? unused(named(now.name, "images"), taken);
   const settings = verb("ingest")?.settings ?? [];
   const known = (one) => settings.find((setting) => setting.name === one);
-  const add = values.add ? datasets.value?.find((one) => one.id === values.add) : null;
+  const add = values.add ? datasets.value.find((one) => one.id === values.add) : null;
 
   async function make() {
     const { batch } = now;
@@ -60,7 +60,7 @@ function Arriving() {
     const { result } = await done(job);
     forgetArriving();
     const path = String(result?.dataset ?? name).split("/").at(-1);
-    const made = datasets.value?.find((one) => one.id === job.values?.to || one.name === path);
+    const made = datasets.value.find((one) => one.id === job.values?.to || one.name === path);
     if (made) choose({ dataset: made.id });
     const aside = result?.set_aside?.length ?? 0;
     tell(`${many(result?.kept ?? 0, "image")} in ${add?.name ?? name}${aside ? `; ${many(aside, "file")} set aside` : ""}`);

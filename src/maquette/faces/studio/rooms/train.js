@@ -128,7 +128,7 @@ function Watch({ id }) {
     }, 4000);
     return () => clearInterval(timer);
   }, [Boolean(job)]);
-  const there = runs.value?.find((one) => one.id === id);
+  const there = runs.value.find((one) => one.id === id);
   const name = there?.name ?? id;
   const pace = there ? `${tick} ${changed.runs.value} ${job?.state}` : null; // its folder comes when the machine was measured
   const { facts, error } = useRun(id, pace);
@@ -191,7 +191,7 @@ function Beside({ id, moment }) {
   const sheets = useSheets(id, "");
   if (!sheets.length) return null;
   const held = moment === null ? sheets.at(-1) : nearest(sheets, moment);
-  const name = runs.value?.find((one) => one.id === id)?.name ?? id;
+  const name = runs.value.find((one) => one.id === id)?.name ?? id;
   return html`<figure><img class="sharp" src=${at.sheet(id, held.file)} alt=${`What ${name} made after ${many(held.images, "image")} seen`} /><figcaption><b>${name}</b>, after ${many(held.images, "image")} seen</figcaption></figure>`;
 }
 
