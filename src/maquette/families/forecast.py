@@ -13,7 +13,7 @@ blurred mean nor two that agree by chance. What this was chosen over: docs/log.m
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
@@ -171,30 +171,24 @@ class Forecast(Family):
         memory, view = self._know(memory, past, state)
         memory, state = torch.cat([memory, memory]), None if state is None else torch.cat([state, state])
         view = None if view is None else View(*(torch.cat([half, half]) for half in view))
-        parts: list[Tensor] = []
-        frame = None
-        for came in future.split(TOGETHER, dim=1):
-            frames: list[Tensor] = []
-            for _ in range(came.shape[1]):
-                if view is not None and frame is not None:
-                    view = self._goes_on(view, frame.clamp(-1, 1))
-                    memory = self._read(memory, view, state)
-                frame = self._write(memory, view, state, *self._chances(memory, batch.generator))
-                frames.append(frame)
-            one, other = torch.stack(frames, dim=1).flatten(1, 2).chunk(2)
-            parts.append(len(frames) * energy_score(one, other, came.flatten(1, 2), self.counted, self.squares))
-        return Loss(torch.stack(parts).sum() / future.shape[1])
+        chances = (self._chances(memory, batch.generator) for _ in range(future.shape[1]))
+        frames = torch.stack([frame for frame, _ in self._futures(memory, view, state, chances)], dim=1)
+        total = torch.zeros((), device=frames.device)
+        for made, came in zip(frames.split(TOGETHER, dim=1), future.split(TOGETHER, dim=1), strict=True):
+            one, other = made.flatten(1, 2).chunk(2)
+            total = total + came.shape[1] * energy_score(one, other, came.flatten(1, 2), self.counted, self.squares)
+        return Loss(total / future.shape[1])
 
     def _next(self, film: Tensor, memory: Tensor, state: Tensor | None, generator: torch.Generator) -> Loss:
         """How far frames of a film N T C H W are from what follows without chance from those before."""
         total, count = torch.zeros((), device=film.device), film.shape[1]
         moments, first = list(_lasts(film)), min(LAST, count - 1)
+        still = torch.zeros(len(film), self.config.chance, device=film.device)
+        grain = torch.zeros(len(film), GRAIN, *memory.shape[2:], device=film.device)
         for place in torch.randint(first, count, (STARTS,), generator=generator, device=film.device).tolist():
             before = self._read(memory, self._view(moments[max(0, place - 2)]), state)
             view = self._view(moments[place - 1])
             before = self._read(before, view, state)
-            still = torch.zeros(len(film), self.config.chance, device=film.device)
-            grain = torch.zeros(len(film), GRAIN, *memory.shape[2:], device=film.device)
             frame = self._write(before, view, state, still, grain)
             total = total + ((frame - film[:, place]).square() * self.counted).mean() / self.counted.mean()
         return Loss(total / STARTS)
@@ -210,19 +204,30 @@ class Forecast(Family):
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """Frame by frame what comes, N C H W each."""
         count, like = self.frames(options), self.leave.weight
-        shapes = {"chance": (self.config.chance,), "grain": (GRAIN, *self.grid)}
+        shapes = ("chance", (self.config.chance,)), ("grain", (GRAIN, *self.grid))
         vector = latent(noise, "chance 0", self.config.chance, like=like)
         memory, state = self._begin(torch.zeros(vector.shape[0], *self.spec.shape, device=like.device), condition)
         past = _alike(condition[self.film], self.spec)[:, : self.config.given] if self.film else None
         memory, view = self._know(memory, past, state)
-        frame = None
-        for moment in range(count):
-            if view is not None and frame is not None:
-                view = self._goes_on(view, frame)
+        chances = (
+            tuple(latent(noise, f"{name} {moment}", *shape, like=like) * options.temperature for name, shape in shapes)
+            for moment in range(count)
+        )
+        for _, shown in self._futures(memory, view, state, chances):
+            yield shown
+
+    def _futures(
+        self, memory: Tensor, view: View | None, state: Tensor | None, chances: Iterable[tuple[Tensor, ...]]
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each noise the frame that comes next, as it is drawn and as it is shown and read back."""
+        shown = None
+        for chance in chances:
+            if view is not None and shown is not None:
+                view = self._view(torch.cat([view.frames[:, 1:], shown[:, None]], dim=1))
                 memory = self._read(memory, view, state)
-            drawn = (latent(noise, f"{name} {moment}", *shape, like=like) for name, shape in shapes.items())
-            frame = self._write(memory, view, state, *(one * options.temperature for one in drawn)).clamp(-1, 1)
-            yield frame
+            frame = self._write(memory, view, state, *chance)
+            shown = frame.clamp(-1, 1)
+            yield frame, shown
 
     def _begin(self, images: Tensor, condition: Conditions) -> tuple[Tensor, Tensor | None]:
         """The memory before anything is read, N width h w, and the vector of what is asked for."""
@@ -237,10 +242,6 @@ class Forecast(Family):
         side = self.config.patch
         moved = matched(frames[:, -1], frames[:, -2], side, 2 * self.config.reach + 1, self.spec.tile)
         return View(frames, torch.cat([F.pixel_unshuffle(frames.flatten(1, 2), side), self.moves(moved)], dim=1))
-
-    def _goes_on(self, view: View, frame: Tensor) -> View:
-        """What is seen once this frame has come."""
-        return self._view(torch.cat([view.frames[:, 1:], frame[:, None]], dim=1))
 
     def _know(self, memory: Tensor, past: Tensor | None, state: Tensor | None) -> tuple[Tensor, View | None]:
         """The memory after all that is given, and the last view of it, where there is a film."""
