@@ -135,7 +135,7 @@ def jpeg_parts(content: bytes) -> tuple[list[bytes], bytes]:
 
 NAMES = {
     b"RIFF": (b"C2PA", b"JUNK"),  # the chunk of a WebP
-    b"II*\0": (struct.pack("<H", 52545), struct.pack("<H", 52544)),  # the tag of a TIFF
+    b"II*\0": (struct.pack("<H", 52545), struct.pack("<H", 52544)),  # the tag in the directory of a TIFF
     b"ftyp": (bytes.fromhex("d8fec3d61b0e483c92975828877ec481"), bytes(16)),  # the box of an AVIF
 }
 """What a signed block is called in its file, and another name of the same length."""
@@ -149,9 +149,17 @@ def stripped(content: bytes) -> bytes:
         parts, rest = jpeg_parts(content)
         return b"\xff\xd8" + b"".join(part for part in parts if part[1] != 0xEB) + rest
     name, other = next(names for head, names in NAMES.items() if head in content[:8])
-    place = content.rfind(name) if content.startswith(b"II") else content.find(name)
+    place = _tiff_entry(content, name) if content.startswith(b"II") else content.find(name)
     assert place > 0
     return content[:place] + other + content[place + len(name) :]
+
+
+def _tiff_entry(content: bytes, tag: bytes) -> int:
+    """Where the first directory of a TIFF names this tag: its two bytes are by chance elsewhere too, in keys and
+    pixels."""
+    start = struct.unpack("<I", content[4:8])[0]
+    entries = struct.unpack("<H", content[start : start + 2])[0]
+    return next(at for at in range(start + 2, start + 2 + 12 * entries, 12) if content[at : at + 2] == tag)
 
 
 def transplanted(signed_file: bytes, foreign: bytes) -> bytes:

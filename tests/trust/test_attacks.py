@@ -56,6 +56,15 @@ def test_everything_that_is_done_to_a_signature_has_its_own_status(tmp_path):
     assert failed(attacks.statuses(tmp_path, 3)) == (5 * 4 * 3 + 2 * 3, [])
 
 
+def test_a_signature_is_taken_out_of_a_tiff_also_where_a_key_holds_the_bytes_of_its_tag(maker):
+    """By chance one workspace in four hundred has them in a certificate: what tries took those for the tag."""
+    trust = attacks.Trust.of(Keys(maker).anchors())
+    content = attacks.signed(attacks.Press(maker, format="tiff"), 0)
+    tag, _ = attacks.NAMES[b"II*\0"]
+    for decoy in (b"", tag):
+        assert attacks.seen(attacks.stripped(content + decoy), trust)["status"] == "unsigned"
+
+
 def test_no_foreign_pixels_are_signed_as_generated(tmp_path):
     assert failed(attacks.foreign(tmp_path, 40, seed=2)) == (40, [])
 
