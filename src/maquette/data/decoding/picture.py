@@ -34,6 +34,7 @@ from maquette.core.image import Mode
 from maquette.data.decoding.dicom import slices
 from maquette.data.decoding.film import film_frames
 from maquette.data.decoding.kinds import HEAD, is_dicom, is_film
+from maquette.data.decoding.lanczos import resized
 from maquette.data.decoding.limits import Limits, Refused
 from maquette.data.decoding.moving import animated, check_count, sequences
 from maquette.data.decoding.plain import Plain, pixels
@@ -221,6 +222,13 @@ def _shots(still: Still, form: Form) -> Iterator[Shot]:
         place = window(still.facts[1], still.facts[2], form, False)
         left, top, right, bottom = (side / still.reduction for side in place.box)
         place = dataclasses.replace(place, box=(left, top, right, bottom))
+        if form.crops == 1 and form.position == "centre" and form.mode not in ("auto", "map"):
+            part = resized(still.pixels, place.size, place.box)
+            if part is not None:
+                facts = list(still.facts)
+                facts[4] |= _ENLARGED if place.enlarged else 0
+                yield Shot(image=_pad(images.convert(part, cast(Mode, form.mode)), form), facts=facts)
+                return
         picture = Pillow.fromarray(still.pixels if channels > 1 else still.pixels[..., 0])
         yield from _formed(picture, place, still, form, 1)
         return
