@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import copy
+import math
+
 import pytest
+import torch
 from toys import IMAGES, again, begin, outcome
 
 from maquette.core.event import Warning
@@ -138,3 +142,42 @@ def test_train_goes_back_when_the_judge_says_that_variety_is_lost(toy, unprobed,
     (decision,) = [d for d in result.value.decisions() if d["kind"] == "rollback"]
     assert (decision["images"], decision["at"]) == (judged[1], judged[2])
     assert result.facts["images_seen"] == 4_000 and result.value.best() is None
+
+
+@pytest.mark.parametrize("better", [False, True])
+def test_held_out_images_choose_among_variants_of_the_model_that_they_chose(
+    toy, unprobed, tmp_path, monkeypatch, better
+):
+    from maquette.data.drawn.drawn import make_drawn
+
+    *_, made = make_drawn("shapes", tmp_path / "many.mq", width=8, height=8, count=400, held_out=0.3)
+    real = Watch.choose
+    asked = []
+
+    def choose(self, candidates, seconds=math.inf):
+        asked.append(dict(candidates))
+        which, values = real(self, candidates)
+        if better and len(asked) == 2:
+            which = list(candidates)[-1]
+        return which, values
+
+    def variants(self):
+        model = copy.deepcopy(self)
+        with torch.no_grad():
+            next(model.parameters()).add_(1.0)
+        return {"one more": model}
+
+    monkeypatch.setattr(Watch, "choose", choose)
+    monkeypatch.setattr(toy.Toy, "variants", variants)
+    request = {"dataset": str(made.value.path), "to": "run", "family": "toy", "images": 800, "given": "none"}
+    *events, result = table.run("train", Workspace(tmp_path / "home"), request)
+    first, second = asked
+    which = next(iter(second))
+    assert which in first and list(second) == [which, f"{which} with one more"]
+    chosen = result.value.facts["chosen"]
+    assert chosen["which"] == (f"{which} with one more" if better else which)
+    assert set(chosen["values"]) == {*first, *second}
+    kept = load(result.value).state_dict()
+    expected = second[chosen["which"]].state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in kept.items())
+    assert better == any("with one more is surely better" in getattr(event, "text", "") for event in events)

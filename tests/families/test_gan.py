@@ -10,7 +10,7 @@ import torch
 from maquette.core.condition import ConditionSpec
 from maquette.core.noise import Noise
 from maquette.core.spec import Batch, DataSpec
-from maquette.families.gan import FEW, Dials, Gan, Settings, own_found
+from maquette.families.gan import FEW, WIDER, Dials, Gan, Settings, own_found
 from maquette.nn.augment import MOST
 
 PLAIN = DataSpec(height=16, width=16)
@@ -150,3 +150,21 @@ def test_the_random_numbers_speak_at_every_level(spec):
             level.steer.weight[:, : family.config.latent] = 0
         still = generator(torch.randn(4, family.config.latent), one, noises, wish)
         torch.testing.assert_close(still, still[:1].expand_as(still))
+
+
+@pytest.mark.parametrize("spec", [PLAIN, LABELLED], ids=["nothing asked", "a label asked"])
+def test_a_variant_makes_what_wider_random_numbers_make(spec):
+    family = small(spec).eval()
+    given = {"kind": torch.zeros(4, dtype=torch.long)} if spec.conditions else {}
+    noise = Noise(range(4))
+    before = {name: value.clone() for name, value in family.state_dict().items()}
+    variants = family.variants()
+    with torch.no_grad():
+        for times, (name, model) in zip(WIDER, variants.items(), strict=True):
+            expected = list(family.sample(noise, given, Dials(truncation=times)))[-1]
+            found = list(model.sample(noise, given, Dials()))[-1]
+            torch.testing.assert_close(found, expected)
+            assert f"{times:g}" in name and model.state_dict().keys() == before.keys()
+            assert not torch.equal(found, list(family.sample(noise, given, Dials()))[-1])
+    for name, value in family.state_dict().items():
+        assert torch.equal(value, before[name]), name

@@ -94,6 +94,10 @@ class Family(nn.Module):
     def settle(self, batches: Iterable[Batch]) -> None:
         """Called on an averaged copy before it samples: recompute what averaging spoils (batch statistics)."""
 
+    def variants(self) -> Mapping[str, Family]:
+        """Other forms of the finished model, by what tells them from it: held-out images choose among them."""
+        return {}
+
 
 @runtime_checkable
 class Samples(Protocol):

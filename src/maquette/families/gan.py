@@ -7,6 +7,7 @@ know the images by heart.
 
 from __future__ import annotations
 
+import copy
 import itertools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -40,6 +41,9 @@ SEARCH = 160
 """Steps that look for what is missing of an image."""
 NEARBY = 0.1
 """How strongly numbers are kept usual there: what is not given follows from them alone."""
+WIDER = (1.15, 1.3)
+"""Times as wide as in training random numbers may become in the finished model: averaged weights answer less to them,
+so that images are more alike than those of any single step."""
 WIDEST = 8
 """Channels grow towards the small grid up to this multiple of the width."""
 
@@ -366,6 +370,20 @@ class Gan(Family):
         with settling(self.generator):
             for batch in batches:
                 self._fakes(batch)
+
+    def variants(self) -> Mapping[str, Family]:
+        """The same with wider random numbers."""
+        return {f"random numbers {times:g} times as wide": self._widened(times) for times in WIDER}
+
+    @torch.no_grad()
+    def _widened(self, times: float) -> Gan:
+        """A copy in which random numbers count so many times as much; what it normalises by stays."""
+        model = copy.deepcopy(self)
+        generator, size = model.generator, self.config.latent
+        generator.seeds.get_parameter("weight").mul_(times)
+        for layer in (generator.start, *(level.get_submodule("steer") for level in generator.levels)):
+            layer.get_parameter("weight")[:, :size] *= times
+        return model
 
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """One pass of the generator."""

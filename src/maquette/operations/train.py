@@ -42,6 +42,8 @@ SHEET, FEWEST, PIXELS = 64, 4, 2**20
 SHEET_SHARE = JUDGE_SHARE = CHOICE_SHARE = 0.04
 """The shares of the time that may go into sheets, judging, and the choice at the end; what would go beyond is left out
 (that changes numbers only where a judgement would have sent the run back)."""
+VARIANTS_SHARE = 0.02
+"""The same of the choice among variants of the model."""
 COPIES_TAKE = 2.0
 """Seconds that looking for copies takes, about; shorter trainings are not worth it."""
 
@@ -258,7 +260,7 @@ def _judge(session: Session, watch: Watch, step: Step) -> Iterator[Event]:
 
 
 def _choose(session: Session, watch: Watch, step: Step) -> Iterator[Event]:
-    """Which of the averages, or of the models on the way, becomes the model."""
+    """Which of the averages, or of the models on the way, or of their variants, becomes the model."""
     from maquette.engine.average import LENGTHS
 
     trainer, run = session.trainer, session.run
@@ -268,6 +270,11 @@ def _choose(session: Session, watch: Watch, step: Step) -> Iterator[Event]:
     if kept is not None and kept.images < trainer.images:
         candidates[f"the model after {kept.images:,} images"] = trainer.model_at(kept)
     which, values = watch.choose(candidates, CHOICE_SHARE * step.seconds)
+    variants = {f"{which} with {name}": model for name, model in candidates[which].variants().items()}
+    if variants and values:
+        candidates |= variants
+        which, more = watch.choose({which: candidates[which], **variants}, VARIANTS_SHARE * step.seconds)
+        values = {**values, **more}
     if which != names[1]:
         session.keep(candidates[which])
         yield Note(text=f"{which} is surely better on {watch.part} images than {names[1]}: it is the model")
