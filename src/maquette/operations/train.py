@@ -42,8 +42,8 @@ SHEET, FEWEST, PIXELS = 64, 4, 2**20
 SHEET_SHARE = JUDGE_SHARE = CHOICE_SHARE = 0.04
 """The shares of the time that may go into sheets, judging, and the choice at the end; what would go beyond is left out
 (that changes numbers only where a judgement would have sent the run back)."""
-VARIANTS_SHARE = 0.02
-"""The same of the choice among variants of the model."""
+FIRST = 0.6
+"""How much of the time for the choice may go into choosing a model; the rest is for choosing among its variants."""
 COPIES_TAKE = 2.0
 """Seconds that looking for copies takes, about; shorter trainings are not worth it."""
 
@@ -269,11 +269,12 @@ def _choose(session: Session, watch: Watch, step: Step) -> Iterator[Event]:
     kept = run.best()
     if kept is not None and kept.images < trainer.images:
         candidates[f"the model after {kept.images:,} images"] = trainer.model_at(kept)
-    which, values = watch.choose(candidates, CHOICE_SHARE * step.seconds)
+    seconds = CHOICE_SHARE * step.seconds
+    which, values = watch.choose(candidates, FIRST * seconds)
     variants = {f"{which} with {name}": model for name, model in candidates[which].variants().items()}
     if variants and values:
         candidates |= variants
-        which, more = watch.choose({which: candidates[which], **variants}, VARIANTS_SHARE * step.seconds)
+        which, more = watch.choose({which: candidates[which], **variants}, (1 - FIRST) * seconds)
         values = {**values, **more}
     if which != names[1]:
         session.keep(candidates[which])
