@@ -90,6 +90,16 @@ def test_lost_variety_is_seen_at_once_and_healthy_runs_raise_no_alarm(dataset, t
     assert (flagged, alarms) == (4, 0)
 
 
+def test_a_few_images_are_not_the_best_although_they_are_nearer_than_noise(run, dataset):
+    watch = Watch.of(run, dataset, player(dataset, 400, 0.1))
+    noisy, _ = watch.judge(player(dataset, 400, 2.0), 100)
+    assert watch.is_best(noisy)
+    few, _ = watch.judge(player(dataset, 2, 0.0), 200)
+    assert watch.lost and few.value < noisy.value and not watch.is_best(few)
+    good, _ = watch.judge(player(dataset, 400, 0.1), 200)  # after the run went back
+    assert watch.is_best(good)
+
+
 def test_a_model_that_gets_worse_is_warned_of(run, dataset):
     watch = Watch.of(run, dataset, player(dataset, 400, 0.1))
     for images, noise in ((100, 0.1), (200, 0.1), (300, 0.6)):

@@ -140,8 +140,9 @@ class Watch:
         return point, warned
 
     def is_best(self, point: Point) -> bool:
-        """Whether no earlier point is better."""
-        return all(point.value <= other.value for other in self.points)
+        """Whether no earlier point is better, and this last one has not lost its variety: a few images are soon nearer
+        than the noise that training begins with, and a run would go back to what it should leave."""
+        return not self.lost and all(point.value <= other.value for other in self.points)
 
     @property
     def settled(self) -> bool:
