@@ -20,7 +20,7 @@ from maquette.engine.start import Wish, start
 from maquette.engine.team import follow as following
 from maquette.engine.team.follow import agree, follow
 from maquette.engine.train import train
-from maquette.nn.joint import Share, bounds, joint_mean, joint_rows, own_rows, rows_before, together
+from maquette.nn.joint import Share, bounds, joint_mean, joint_rows, joint_sum, own_rows, rows_before, together
 from maquette.operations import operation
 from maquette.store.run import Run
 from maquette.store.workspace import Workspace
@@ -99,6 +99,24 @@ def test_what_a_loss_says_of_all_rows_is_said_of_the_whole_batch():
     assert torch.equal(torch.cat([one[5] for one in found]), filled)
     assert all(one[6] == shared for one in found)
     torch.testing.assert_close(torch.cat([one[7] for one in found]), 2 * values)
+
+
+def test_what_is_summed_over_all_processes_is_everybodys_and_so_is_its_slope():
+    values = torch.arange(1.0, 8.0)
+
+    def work(team):
+        share, generator = Share(team, 7), torch.Generator()
+        mine = values[slice(*share.bounds)].clone().requires_grad_()
+        with together(share, generator):
+            total = joint_sum(mine.square().sum())
+        (total.square() * share.own / 7).backward()
+        return total.detach(), mine.grad
+
+    alone = values.clone().requires_grad_()
+    joint_sum(alone.square().sum()).square().backward()
+    found = play(3, work)
+    assert all(total == values.square().sum() for total, _ in found)
+    torch.testing.assert_close(torch.cat([slope for _, slope in found]), alone.grad)
 
 
 # A team

@@ -10,7 +10,7 @@ import torch
 from maquette.core.condition import ConditionSpec
 from maquette.core.noise import Noise
 from maquette.core.spec import Batch, DataSpec
-from maquette.families.gan import FEW, WIDER, Dials, Gan, Settings, own_found
+from maquette.families.gan import FEW, WIDER, Dials, Gan, Settings, own_found, unlike
 from maquette.nn.augment import MOST
 
 PLAIN = DataSpec(height=16, width=16)
@@ -168,3 +168,30 @@ def test_a_variant_makes_what_wider_random_numbers_make(spec):
             assert not torch.equal(found, list(family.sample(noise, given, Dials()))[-1])
     for name, value in family.state_dict().items():
         assert torch.equal(value, before[name]), name
+
+
+def test_how_unlike_images_are_is_the_variance_place_by_place():
+    features = (
+        torch.randn(6, 5, 2, 3, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 6.0)[:, None, None]
+    )
+    expected = (features.var(dim=0, unbiased=False) + 1e-6).log().mean(dim=(1, 2))
+    torch.testing.assert_close(unlike(features), expected)
+    assert unlike(features[:1].expand(6, -1, -1, -1)).max() < -10
+
+
+def test_the_critic_sees_when_the_images_of_a_batch_are_alike():
+    """Normalised by their own batch, images half as far apart look the same but for what is told of the crowd."""
+    told, untold = small(crowd=True).critic.train(), small().critic.train()
+    with torch.no_grad():
+        told.crowd.weight.fill_(0.1)
+        images = batch_of().images
+        near = images.mean(dim=0) + (images - images.mean(dim=0)) * 0.25
+        one, other = (told(part)[0][0].mean() for part in (images, near))
+        assert one - other > 1.0
+        one, other = (untold(part)[0][0].mean() for part in (images, near))
+        assert abs(one - other) < 0.3
+
+
+def test_new_models_are_told_and_old_ones_stay_as_they_are():
+    assert Gan.variant("micro", PLAIN).crowd and not Settings().crowd
+    assert not any(name.startswith("critic.crowd") for name in Gan(Settings(width=8), PLAIN).state_dict())

@@ -25,7 +25,7 @@ from maquette.families.family import Conditions, Family, FamilyConfig, joined, l
 from maquette.nn.augment import MOST, Augmentation, rolled
 from maquette.nn.conv import Convolution, Enlargement, grid
 from maquette.nn.embed import ConditionVector
-from maquette.nn.joint import joint_rows, own_rows, rows_before
+from maquette.nn.joint import joint_rows, joint_sum, own_rows, rows_before
 from maquette.nn.seek import descend
 from maquette.nn.settling import settling
 
@@ -126,6 +126,9 @@ class Critic(nn.Module):
         )
         self.judge = nn.Linear(channels[-1] * height * width, 1)
         self.pieces = nn.Conv2d(channels[-2], 1, 1) if config.pieces and levels > 1 else None
+        # Normalising by the batch hides how unlike each other its images are, so that they came to be more and more
+        # alike (docs/log.md): what is normalised away is told beside it.
+        self.crowd = nn.Linear(sum(channels), 1, bias=False) if config.crowd else None
         # Words speak of places and numbers ("two, on the left"), which the mean over the image forgets.
         self.placed = is_read(spec)
         whole = channels[-1] * (height * width if self.placed else 1)
@@ -137,15 +140,21 @@ class Critic(nn.Module):
     def forward(self, images: Tensor) -> list[tuple[Tensor, Tensor]]:
         """N C H W -> for the whole and for pieces: realness N P, and features N P channels for the fit; float32."""
         x = images
-        views = []
+        views, apart = [], []
         for index, (shrink, norm) in enumerate(zip(self.shrink, self.norms, strict=True)):
-            x = F.leaky_relu(norm(shrink(x)), 0.2)
+            x = shrink(x)
+            if self.crowd is not None:
+                apart.append(unlike(x if index == len(self.shrink) - 1 else x.mean(dim=(2, 3), keepdim=True)))
+            x = F.leaky_relu(norm(x), 0.2)
             if index == len(self.shrink) - 2 and self.pieces is not None:
                 views.append((self.pieces(x).float().flatten(1), x.float().flatten(2).transpose(1, 2)))
         x = x.float()
         with torch.autocast(x.device.type, enabled=False):
             compared = x.flatten(1) if self.placed else x.mean(dim=(2, 3))
-            return [(self.judge(x.flatten(1)), compared[:, None]), *views]
+            real = self.judge(x.flatten(1))
+            if self.crowd is not None:
+                real = real + self.crowd(torch.cat(apart))
+            return [(real, compared[:, None]), *views]
 
     def wishes(self, wish: Tensor | None) -> list[Tensor | None]:
         """N embedding -> what features are compared with, for the whole and for pieces: N 1 channels, in float32."""
@@ -153,6 +162,15 @@ class Critic(nn.Module):
             return [None] * (1 if self.pieces is None else 2)
         with torch.autocast(wish.device.type, enabled=False):
             return [fit(wish.float())[:, None] for fit in self.fits]
+
+
+def unlike(features: Tensor) -> Tensor:
+    """How far apart images of the whole batch are, N C H W -> C: the logarithm of their variance, place by place."""
+    values = features.float()
+    total = joint_sum(torch.stack([values.sum(dim=0), torch.full_like(values[0], len(values))]))
+    count = total[1]
+    variance = joint_sum((values - total[0] / count).square().sum(dim=0)) / count
+    return torch.as_tensor((variance + 1e-6).log().mean(dim=(1, 2)))
 
 
 def is_asked(spec: DataSpec) -> bool:
@@ -204,8 +222,11 @@ class Settings(FamilyConfig):
     field: int = setting(16, "random numbers at every place of the small grid", ge=1, le=256)
     embedding: int = setting(64, "size of the vector that conditions become", ge=4, le=1024)
     loss: str = setting("logistic", "how real and made images are compared", choices=("logistic", "relativistic"))
-    grain: float = setting(0.2, "how strongly each level starts to use noise of its own; 0 for none", ge=0, le=2)
+    grain: float = setting(0.0, "how strongly each level starts to use noise of its own; 0 for none", ge=0, le=2)
     pieces: float = setting(0.5, "weight of judging pieces of the image beside the whole; 0 for none", ge=0)
+    crowd: bool = setting(
+        False, "whether the critic is told how unlike each other the images of a batch are; models from before are not"
+    )
     normalise: str = setting("batch", "how the critic normalises", choices=("batch", "layer", "none"))
     penalty: str = setting("none", "penalty on the critic's slope", choices=("none", "exact", "difference"))
     gamma: float = setting(0.05, "weight of the penalty", ge=0)
@@ -251,7 +272,7 @@ class Gan(Family):
     @classmethod
     def variant(cls, scale: Scale, spec: DataSpec) -> Settings:
         """Width is the one dial."""
-        return Settings(width={"nano": 32, "micro": 48, "small": 64, "base": 96}[scale])
+        return Settings(crowd=True, width={"nano": 32, "micro": 48, "small": 64, "base": 96}[scale])
 
     @classmethod
     def appetite(cls, scale: Scale, spec: DataSpec) -> int:

@@ -5,7 +5,7 @@ the whole batch all the same, and are right here without a loss knowing of proce
 
 - random numbers: what is drawn for all rows is drawn for the whole batch, and each process takes its own rows of it;
 - batch normalisation: means and variances are those of the whole batch, forwards and backwards;
-- what a loss itself says of all rows: `joint_mean` and `joint_rows`.
+- what a loss itself says of all rows: `joint_mean`, `joint_sum` and `joint_rows`.
 """
 
 from __future__ import annotations
@@ -94,6 +94,12 @@ def joint_mean(values: Tensor) -> Tensor:
     return total
 
 
+def joint_sum(values: Tensor) -> Tensor:
+    """The sum of such values over all processes; gradients flow to all of them."""
+    share = _SHARE.get()
+    return values if share is None else torch.as_tensor(_Sum.apply(values, share))  # type: ignore[no-untyped-call]
+
+
 def joint_rows(values: Tensor) -> Tensor:
     """All rows of the batch, in their order, of which the own ones are given; gradients flow to all processes."""
     share = _SHARE.get()
@@ -118,6 +124,22 @@ def _once() -> None:
             "with these settings what all images share is differentiated twice, which several processes cannot do",
             do="train with one process, or choose other settings",
         )
+
+
+class _Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, values: Tensor, share: Share) -> Tensor:
+        context.share = share
+        total = values.contiguous().clone()
+        share.group.add_up(total)
+        return total
+
+    @staticmethod
+    def backward(context: Any, slope: Tensor) -> tuple[Tensor, None]:
+        _once()
+        slope = slope.contiguous().clone()
+        context.share.group.add_up(slope)
+        return slope, None
 
 
 class _Rows(torch.autograd.Function):
