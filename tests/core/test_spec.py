@@ -87,6 +87,14 @@ def test_a_warm_up_rises_from_nothing():
     assert [optimizer.rate_at(p) for p in (0.0, 0.05, 0.1)] == pytest.approx([0.0, 0.5, 1.0])
 
 
+def test_a_rate_that_falls_with_the_images_falls_alike_however_long_the_run():
+    optimizer = Optimizer(rate=0.4, half=1000)
+    assert [optimizer.rate_at(p, n) for p, n in ((0.0, 0), (0.1, 1000), (0.9, 1000), (0.9, 3000))] == pytest.approx(
+        [0.4, 0.2, 0.2, 0.1]
+    )
+    assert Optimizer(rate=0.4).rate_at(0.5, 10**6) == 0.4
+
+
 def test_phases_are_due_in_their_span_and_rhythm():
     first = Phase(name="codec", span=(0.0, 0.5))
     second = Phase(name="prior", span=(0.5, 1.0), every=2)

@@ -91,17 +91,20 @@ class Optimizer:
     schedule: Literal["constant", "linear", "cosine"] = "constant"
     final: float = 0.0
     """What is left of the rate at the end of the schedule, as a share."""
+    half: float | None = None
+    """After so many images the rate is half of what it would be, after twice as many a third, however long the run."""
     clip: float | None = None
     """The largest norm of all gradients together."""
 
-    def rate_at(self, progress: float) -> float:
-        """The rate when `progress` (0 to 1) of the span is done."""
+    def rate_at(self, progress: float, images: int = 0) -> float:
+        """The rate when `progress` (0 to 1) of the span is done and the run has seen so many images."""
         import math
 
         if self.warmup > 0 and progress < self.warmup:
             return self.rate * progress / self.warmup
         shape = {"constant": 1.0, "linear": 1.0 - progress, "cosine": 0.5 + 0.5 * math.cos(math.pi * progress)}
-        return self.rate * (self.final + (1.0 - self.final) * shape[self.schedule])
+        rate = self.rate * (self.final + (1.0 - self.final) * shape[self.schedule])
+        return rate if self.half is None else rate / (1.0 + images / self.half)
 
 
 @dataclass(frozen=True, kw_only=True)

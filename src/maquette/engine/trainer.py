@@ -104,7 +104,8 @@ class Trainer:
                 numbers[name] = numbers[name] + value if name in numbers else value
             start, end = phase.span
             share = min(1.0, max(0.0, (progress - start) / (end - start)))
-            self.optimizers[phase.name].step(phase.optimizer.rate_at(share) * 0.5**self.attempt)
+            rate = phase.optimizer.rate_at(share, self.images) * 0.5**self.attempt
+            self.optimizers[phase.name].step(rate)
         self.images += self.plan.batch
         self.steps += 1
         self.averages.update(self.images, self.plan.batch)

@@ -236,7 +236,8 @@ class Settings(FamilyConfig):
         "auto", "whether the critic sees images changed at random", choices=("auto", "always", "never")
     )
     momentum: float = setting(0.5, "how much of the last steps each step still follows", ge=0, lt=1)
-    rate: float = setting(4e-4, "learning rate", gt=0, le=1)
+    rate: float = setting(4e-4, "learning rate to begin with", gt=0, le=1)
+    half: int = setting(80_000, "images after which the rate is half of that; after twice as many a third", ge=1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -263,7 +264,7 @@ class Gan(Family):
         self.generator, self.critic = Generator(config, spec), Critic(config, spec)
         self.augmentation = Augmentation(spec)
         self.known = 0
-        optimizer = Optimizer(rate=config.rate, betas=(config.momentum, 0.999))
+        optimizer = Optimizer(rate=config.rate, betas=(config.momentum, 0.999), half=config.half)
         self.phases = (
             Phase(name="critic", trains=("critic", "embed"), optimizer=optimizer),
             Phase(name="generator", trains=("generator",), optimizer=optimizer),
