@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 
 import numpy as np
@@ -45,6 +46,18 @@ def test_a_state_goes_through_the_disk_and_on_bit_for_bit(toy, shapes, tmp_path,
     assert steps(again, 13, 30) == numbers[13:]
     assert bits(again) == bits(whole)
     assert again.averaged_numbers() == whole.averaged_numbers()
+
+
+def test_a_rate_may_follow_the_images_seen_and_not_the_length_of_the_run(toy, shapes):
+    trainer = toys.fresh("toy", shapes, PLANS[0])
+    (phase,) = trainer.family.phases
+    optimizer = dataclasses.replace(phase.optimizer, schedule="constant", warmup=0.0, half=16)
+    trainer.family.phases = (dataclasses.replace(phase, optimizer=optimizer),)
+    rates, step = [], trainer.optimizers[phase.name].step
+    trainer.optimizers[phase.name].step = lambda rate: (rates.append(rate), step(rate))
+    steps(trainer, 0, 5)
+    seen = [trainer.images / 5 * number for number in range(5)]
+    assert rates == pytest.approx([optimizer.rate / (1 + images / 16) for images in seen])
 
 
 def test_every_phase_moves_what_it_trains_while_it_is_due(toy, shapes):
