@@ -195,3 +195,11 @@ def test_the_critic_sees_when_the_images_of_a_batch_are_alike():
 def test_new_models_are_told_and_old_ones_stay_as_they_are():
     assert Gan.variant("micro", PLAIN).crowd and not Settings().crowd
     assert not any(name.startswith("critic.crowd") for name in Gan(Settings(width=8), PLAIN).state_dict())
+
+
+def test_the_rate_falls_with_the_images_but_for_captions():
+    words = ConditionSpec(name="text", kind="text", length=8)
+    for spec, falls in ((PLAIN, True), (LABELLED, True), (dataclasses.replace(PLAIN, conditions=(words,)), False)):
+        family = Gan(dataclasses.replace(Gan.variant("nano", spec), width=8), spec)
+        for phase in family.phases:
+            assert (phase.optimizer.rate_at(0.5, 10**6) < phase.optimizer.rate_at(0.5, 0)) == falls
