@@ -225,7 +225,8 @@ class Settings(FamilyConfig):
     grain: float = setting(0.0, "how strongly each level starts to use noise of its own; 0 for none", ge=0, le=2)
     pieces: float = setting(0.5, "weight of judging pieces of the image beside the whole; 0 for none", ge=0)
     crowd: bool = setting(
-        False, "whether the critic is told how unlike each other the images of a batch are; models from before are not"
+        False,
+        "whether the critic is told how unlike each other the images of a batch are; it is where there are no captions",
     )
     normalise: str = setting("batch", "how the critic normalises", choices=("batch", "layer", "none"))
     penalty: str = setting("none", "penalty on the critic's slope", choices=("none", "exact", "difference"))
