@@ -10,7 +10,7 @@ import torch
 from maquette.core.condition import ConditionSpec
 from maquette.core.noise import Noise
 from maquette.core.spec import Batch, DataSpec
-from maquette.families.gan import FEW, WIDER, Dials, Gan, Settings, own_found, unlike
+from maquette.families.gan import FEW, WIDER, Dials, Gan, Settings
 from maquette.nn.augment import MOST
 
 PLAIN = DataSpec(height=16, width=16)
@@ -107,21 +107,6 @@ def test_with_captions_every_place_is_compared_with_the_words():
         assert features.shape[2] * places == critic.judge.in_features == critic.fits[0].out_features * places
 
 
-def test_captions_are_found_among_those_of_the_batch():
-    wish = torch.eye(4)[:, None] * 20
-    assert float(own_found(wish, wish).max()) < 1e-3
-    assert float(own_found(wish.roll(1, 0), wish).min()) > 10
-    assert float(own_found(torch.zeros(4, 1, 4), wish).mean()) == pytest.approx(torch.tensor(4.0).log().item())
-
-
-def test_others_with_the_same_caption_do_not_count():
-    wish = torch.eye(4)[:, None] * 20
-    wish[1] = wish[0]
-    found = own_found(torch.zeros(4, 1, 4), wish)
-    assert found[:2].tolist() == pytest.approx([torch.tensor(3.0).log().item()] * 2)
-    assert torch.isfinite(own_found(wish[:1].expand(4, -1, -1), wish[:1].expand(4, -1, -1))).all()
-
-
 @pytest.mark.parametrize("phase", ["critic", "generator"])
 def test_captions_add_to_both_losses(phase):
     texts = torch.randint(97, 123, (8, 8), generator=torch.Generator().manual_seed(1))
@@ -168,15 +153,6 @@ def test_a_variant_makes_what_wider_random_numbers_make(spec):
             assert not torch.equal(found, list(family.sample(noise, given, Dials()))[-1])
     for name, value in family.state_dict().items():
         assert torch.equal(value, before[name]), name
-
-
-def test_how_unlike_images_are_is_the_variance_place_by_place():
-    features = (
-        torch.randn(6, 5, 2, 3, generator=torch.Generator().manual_seed(0)) * torch.arange(1.0, 6.0)[:, None, None]
-    )
-    expected = (features.var(dim=0, unbiased=False) + 1e-6).log().mean(dim=(1, 2))
-    torch.testing.assert_close(unlike(features), expected)
-    assert unlike(features[:1].expand(6, -1, -1, -1)).max() < -10
 
 
 def test_the_critic_sees_when_the_images_of_a_batch_are_alike():

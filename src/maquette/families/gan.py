@@ -23,9 +23,10 @@ from maquette.core.settings import setting
 from maquette.core.spec import Batch, DataSpec, Loss, Optimizer, Phase, Scale
 from maquette.families.family import Conditions, Family, FamilyConfig, joined, latent, parted
 from maquette.nn.augment import MOST, Augmentation, rolled
+from maquette.nn.contest import normal, own_found, scores, unlike
 from maquette.nn.conv import Convolution, Enlargement, grid
 from maquette.nn.embed import ConditionVector
-from maquette.nn.joint import joint_rows, joint_sum, own_rows, rows_before
+from maquette.nn.joint import rows_before
 from maquette.nn.seek import descend
 from maquette.nn.settling import settling
 
@@ -122,7 +123,7 @@ class Critic(nn.Module):
             for index, (before, after) in enumerate(zip(inputs, channels, strict=True))
         )
         self.norms = nn.ModuleList(
-            _norm(config.normalise, count) if index else nn.Identity() for index, count in enumerate(channels)
+            normal(config.normalise, count) if index else nn.Identity() for index, count in enumerate(channels)
         )
         self.judge = nn.Linear(channels[-1] * height * width, 1)
         self.pieces = nn.Conv2d(channels[-2], 1, 1) if config.pieces and levels > 1 else None
@@ -164,15 +165,6 @@ class Critic(nn.Module):
             return [fit(wish.float())[:, None] for fit in self.fits]
 
 
-def unlike(features: Tensor) -> Tensor:
-    """How far apart images of the whole batch are, N C H W -> C: the logarithm of their variance, place by place."""
-    values = features.float()
-    total = joint_sum(torch.stack([values.sum(dim=0), torch.full_like(values[0], len(values))]))
-    count = total[1]
-    variance = joint_sum((values - total[0] / count).square().sum(dim=0)) / count
-    return torch.as_tensor((variance + 1e-6).log().mean(dim=(1, 2)))
-
-
 def is_asked(spec: DataSpec) -> bool:
     """Whether anything is asked for beside an image."""
     return bool(spec.conditions)
@@ -181,34 +173,6 @@ def is_asked(spec: DataSpec) -> bool:
 def is_read(spec: DataSpec) -> bool:
     """Whether there are words to follow."""
     return any(condition.kind == "text" for condition in spec.conditions)
-
-
-def _norm(kind: str, channels: int) -> nn.Module:
-    if kind == "batch":
-        return nn.BatchNorm2d(channels)
-    return nn.GroupNorm(1, channels) if kind == "layer" else nn.Identity()
-
-
-def scores(views: list[tuple[Tensor, Tensor]], wishes: Sequence[Tensor | None]) -> list[Tensor]:
-    """Realness plus fit, N P, for the whole and for pieces."""
-    return [
-        real if wish is None else real + (features * wish).sum(dim=2) / features.shape[2] ** 0.5
-        for (real, features), wish in zip(views, wishes, strict=True)
-    ]
-
-
-def own_found(features: Tensor, wish: Tensor) -> Tensor:
-    """How surprising it is that each image has its own wish, given those of the whole batch: a loss for each own row.
-
-    Features N 1 F of the own images, wishes N 1 F of theirs. Others that wish the same do not count.
-    """
-    every = joint_rows(wish[:, 0])
-    own = own_rows(torch.arange(len(every), device=wish.device))
-    fits = features[:, 0] @ every.T / features.shape[2] ** 0.5
-    kinds = torch.unique(every.detach(), dim=0, return_inverse=True)[1]
-    same = kinds[own][:, None] == kinds[None]
-    same[torch.arange(len(own), device=wish.device), own] = False
-    return F.cross_entropy(fits.masked_fill(same, -1e4), own, reduction="none")
 
 
 @dataclass(frozen=True, kw_only=True)
