@@ -8,6 +8,7 @@ wrong with it, is for the long way in data/decoding/picture.py.
 
 from __future__ import annotations
 
+import re
 import struct
 from dataclasses import dataclass
 from typing import Any
@@ -29,6 +30,8 @@ _JFIF, _NAME = b"\xff\xd8\xff\xe0", b"JFIF\0"
 _UNDERSTOOD = (b"IDAT", b"pHYs", b"sRGB", b"tIME")
 """Chunks of PNG: the pixels, and some that change none."""
 _TABLES, _FRAME, _HUFFMAN, _COMMENT, _SCAN, _END = 0xDB, 0xC0, 0xC4, 0xFE, 0xDA, b"\xff\xd9"
+_MARKER = re.compile(rb"\xff(?!\0)")
+"""What is no pixel among pixels; sought, it costs a third of counting both."""
 _CHUNK, _HEADER, _SIZES = struct.Struct(">I4s"), struct.Struct(">IIBBBBB"), struct.Struct(">BHHB")
 
 
@@ -99,7 +102,7 @@ def _jpeg(content: bytes) -> Plain | None:
         kind, end = content[at + 1], at + 2 + int.from_bytes(content[at + 2 : at + 4], "big")
         if kind == _SCAN:
             # A marker among the pixels is damage, for which Pillow has other rules than OpenCV.
-            whole = content.count(b"\xff", end, -2) == content.count(b"\xff\0", end, -2)
+            whole = _MARKER.search(content, end, len(content) - 2) is None
             return Plain("JPEG", *size, jpeg_quality(tables)) if whole and size else None
         if kind == _TABLES:
             for start in range(at + 4, end, 65):
