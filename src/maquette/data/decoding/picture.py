@@ -222,13 +222,10 @@ def _shots(still: Still, form: Form) -> Iterator[Shot]:
         place = window(still.facts[1], still.facts[2], form, False)
         left, top, right, bottom = (side / still.reduction for side in place.box)
         place = dataclasses.replace(place, box=(left, top, right, bottom))
-        if form.crops == 1 and form.position == "centre" and form.mode not in ("auto", "map"):
-            part = resized(still.pixels, place.size, place.box)
-            if part is not None:
-                facts = list(still.facts)
-                facts[4] |= _ENLARGED if place.enlarged else 0
-                yield Shot(image=_pad(images.convert(part, cast(Mode, form.mode)), form), facts=facts)
-                return
+        part = resized(still.pixels, place.size, place.box) if form.central and form.mode != "map" else None
+        if part is not None:
+            yield _shot(part, place, still, form)
+            return
         picture = Pillow.fromarray(still.pixels if channels > 1 else still.pixels[..., 0])
         yield from _formed(picture, place, still, form, 1)
         return
@@ -256,19 +253,22 @@ def _formed(picture: Any, place: Window, still: Still, form: Form, orientation: 
         yield Shot(image=array, facts=still.facts, scene=still.scene)
         return
     natural = _natural(picture)
-    simple = form.crops == 1 and form.position == "centre"
-    for found in (place,) if simple else windows(natural, form, orientation > 4):
-        facts = list(still.facts)
-        facts[4] |= _ENLARGED if found.enlarged else 0
+    for found in (place,) if form.central else windows(natural, form, orientation > 4):
         part = natural
         if found.size != natural.size or found.box != (0, 0, *natural.size):
             part = natural.resize(found.size, Pillow.Resampling.LANCZOS, found.box, 3.0)
         if orientation > 1:
             part = part.transpose(_TURNS[orientation])
-        array = _array(part, still.profile)
-        if form.mode != "auto":
-            array = _pad(images.convert(array, form.mode), form)
-        yield Shot(image=array, facts=facts, scene=still.scene)
+        yield _shot(_array(part, still.profile), found, still, form)
+
+
+def _shot(pixels: NDArray[Any], place: Window, still: Still, form: Form) -> Shot:
+    """A part of a picture, at its size and in sRGB, in the mode and on the ground that were asked for."""
+    facts = list(still.facts)
+    facts[4] |= _ENLARGED if place.enlarged else 0
+    if form.mode != "auto":
+        pixels = _pad(images.convert(pixels, cast(Mode, form.mode)), form)
+    return Shot(image=pixels, facts=facts, scene=still.scene)
 
 
 def _half(picture: Any, orientation: int, half: str) -> Any:

@@ -54,6 +54,11 @@ class Form:
     heed: bool = False
     """Files whose makers forbid training on them are refused (see `trust.incoming`)."""
 
+    @property
+    def central(self) -> bool:
+        """Whether one part of a picture is asked for, and that of the middle."""
+        return self.crops == 1 and self.position == "centre"
+
 
 WHOLE = Form(width=0, height=0, mode="auto", fit="whole", frames="first")
 """The pixels of a file as they are: upright, in sRGB, in their own size and mode."""
