@@ -14,6 +14,7 @@ from maquette.engine import train as loop
 from maquette.engine.load import load
 from maquette.engine.watch import Watch
 from maquette.operations import operation as table
+from maquette.operations import train as verb
 from maquette.store.run import Run
 from maquette.store.workspace import Workspace
 
@@ -181,3 +182,20 @@ def test_held_out_images_choose_among_variants_of_the_model_that_they_chose(
     expected = second[chosen["which"]].state_dict()
     assert all(torch.equal(value, expected[name]) for name, value in kept.items())
     assert better == any("with one more is surely better" in getattr(event, "text", "") for event in events)
+
+
+def test_a_model_without_variants_is_chosen_in_all_the_time_there_is(toy, unprobed, tmp_path, monkeypatch):
+    from maquette.data.drawn.drawn import make_drawn
+
+    *_, made = make_drawn("shapes", tmp_path / "many.mq", width=8, height=8, count=400, held_out=0.3)
+    real = Watch.choose
+    asked = []
+
+    def choose(self, candidates, seconds=math.inf):
+        asked.append(seconds)
+        return real(self, candidates)
+
+    monkeypatch.setattr(Watch, "choose", choose)
+    request = {"dataset": str(made.value.path), "to": "run", "family": "toy", "images": 800, "given": "none"}
+    *_, result = table.run("train", Workspace(tmp_path / "home"), request)
+    assert asked == [pytest.approx(verb.CHOICE_SHARE * result.facts["seconds"], abs=1e-3)]

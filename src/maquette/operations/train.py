@@ -43,7 +43,7 @@ SHEET_SHARE = JUDGE_SHARE = CHOICE_SHARE = 0.04
 """The shares of the time that may go into sheets, judging, and the choice at the end; what would go beyond is left out
 (that changes numbers only where a judgement would have sent the run back)."""
 FIRST = 0.6
-"""How much of the time for the choice may go into choosing a model; the rest is for choosing among its variants."""
+"""How much of the time for the choice may go into choosing a model, where it has variants: the rest is for them."""
 COPIES_TAKE = 2.0
 """Seconds that looking for copies takes, about; shorter trainings are not worth it."""
 
@@ -270,11 +270,12 @@ def _choose(session: Session, watch: Watch, step: Step) -> Iterator[Event]:
     if kept is not None and kept.images < trainer.images:
         candidates[f"the model after {kept.images:,} images"] = trainer.model_at(kept)
     seconds = CHOICE_SHARE * step.seconds
-    which, values = watch.choose(candidates, FIRST * seconds)
-    variants = {f"{which} with {name}": model for name, model in candidates[which].variants().items()}
-    if variants and values:
+    first = FIRST * seconds if candidates[names[1]].variants() else seconds
+    which, values = watch.choose(candidates, first)
+    if values and (varied := candidates[which].variants()):
+        variants = {f"{which} with {name}": model for name, model in varied.items()}
         candidates |= variants
-        which, more = watch.choose({which: candidates[which], **variants}, (1 - FIRST) * seconds)
+        which, more = watch.choose({which: candidates[which], **variants}, seconds - first)
         values = {**values, **more}
     if which != names[1]:
         session.keep(candidates[which])
