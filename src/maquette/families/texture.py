@@ -22,6 +22,7 @@ from maquette.core.noise import Noise
 from maquette.core.settings import setting
 from maquette.core.spec import MAX_SIDE, Batch, DataSpec, Loss, Optimizer, Phase, Scale, Tile
 from maquette.families.family import Conditions, Family, FamilyConfig, latent
+from maquette.nn.colour import apart, together
 from maquette.nn.conv import Convolution
 from maquette.nn.settling import settling
 
@@ -44,17 +45,18 @@ class Level(nn.Module):
         self.steer = nn.Conv2d(materials, 2 * inputs, 1, bias=False) if materials else None
         if self.steer is not None:
             nn.init.normal_(self.steer.weight, std=0.5)  # Materials that begin alike are learned as one mixture.
-        self.noise = nn.Parameter(torch.full((inputs, 1, 1), config.grain))
+        self.grain = nn.Parameter(torch.full((inputs, 1, 1), config.grain))
         # Doubled plainly and then smoothed by what is learned: a transposed convolution left a chequered pattern.
         self.grow = Convolution(inputs, outputs, bias=last)
 
     def forward(self, x: Tensor, materials: Tensor | None, noise: Tensor) -> Tensor:
-        """N inputs h w, N materials h w (or 1 1) and N 1 h w -> N outputs 2h 2w; the outermost pixels are too dark."""
+        """N inputs h w, N materials h w (or 1 1) and N 1 2h 2w -> N outputs 2h 2w, whose edge is too dark."""
         x = self.norm(x)
         if self.steer is not None and materials is not None:
             scale, shift = self.steer(materials).chunk(2, dim=1)
             x = x * (1 + scale) + shift
-        x = F.interpolate(F.relu(x + self.noise * noise), scale_factor=2, mode="nearest")
+        # Noise as fine as what comes out: four pixels from one number are alike, which is seen as a grid.
+        x = F.relu(F.interpolate(x, scale_factor=2, mode="nearest") + self.grain * noise)
         return torch.as_tensor(self.grow(x))
 
 
@@ -96,10 +98,14 @@ class Generator(nn.Module):
         margin = 1 + len(self.far)
         return [(start - margin, stop + margin), *reversed(found)]
 
+    def noisy(self, spans: Sequence[Span]) -> list[Span]:
+        """Of the field and of each level's noise, which is as fine as what comes out, the places that spans need."""
+        return [spans[0], *((2 * start, 2 * stop) for start, stop in spans[1:-1])]
+
     def forward(
         self, noises: Sequence[Tensor], rows: Sequence[Span], columns: Sequence[Span], materials: Sequence[Tensor]
     ) -> Tensor:
-        """Noise of the field (N field h w) and of each level (N 1 h w) at these places -> N C H W in [-1, 1]."""
+        """Noise of the field (N field h w) and of each level (N 1 2h 2w) at these places -> N C H W in [-1, 1]."""
         x = self.start(noises[0])
         for block in self.far:
             x = block(x)
@@ -110,7 +116,7 @@ class Generator(nn.Module):
             (top, bottom), (left, right) = rows[number + 1], columns[number + 1]
             above, before = 2 * rows[number][0], 2 * columns[number][0]
             x = x[:, :, top - above : bottom - above, left - before : right - before]
-        return torch.tanh(x.float())
+        return torch.tanh(together(x))
 
 
 class Critic(nn.Module):
@@ -136,7 +142,7 @@ class Critic(nn.Module):
 
     def forward(self, images: Tensor, materials: Tensor | None) -> list[Tensor]:
         """N C H W and N materials 1 1 -> scores N 1 h w of every sight, in float32."""
-        x, scores = images, []
+        x, scores = apart(images), []
         if materials is not None:
             x = torch.cat([x, materials.expand(-1, -1, *x.shape[2:]).to(x.dtype)], dim=1)
         first = len(self.shrink) - len(self.heads)
@@ -155,7 +161,7 @@ class Critic(nn.Module):
 class Settings(FamilyConfig):
     """Settings of the pair."""
 
-    batch: int = setting(2, "photographs a step", ge=1, le=65536)
+    batch: int = setting(1, "photographs a step", ge=1, le=65536)
     crops: int = setting(4, "crops of each photograph a step", ge=1, le=256)
     crop: int = setting(96, "side of a crop, in pixels", ge=8, le=1024)
     average: int = setting(100, "half-life of the running average of the weights, in images", ge=1)
@@ -208,10 +214,12 @@ class Texture(Family):
         usual = Settings()
         room = (spec.height // usual.crop) * (spec.width // usual.crop)
         crops = 4 if room >= 4 else 1
+        # Four crops a step, and twice as many steps, beat eight; of several materials a step has to see several.
+        several = any(condition.kind == "label" and len(condition.classes) > 1 for condition in spec.conditions)
         return replace(
             usual, width={"nano": 16, "micro": 24, "small": 32, "base": 64}[scale],
-            judge={"nano": 16, "micro": 24, "small": 32, "base": 64}[scale], crops=crops, batch=8 // crops,
-            average=400 // crops,
+            judge={"nano": 16, "micro": 24, "small": 32, "base": 64}[scale], crops=crops,
+            batch=(8 if several else 4) // crops, average=400 // crops,
         )  # fmt: skip
 
     @classmethod
@@ -276,17 +284,16 @@ class Texture(Family):
     def _fakes(self, batch: Batch, materials: Tensor | None) -> Tensor:
         if "fakes" not in batch.memo:  # One forward pass serves both phases of a step.
             count, device = len(batch.images) * self.config.crops, batch.images.device
-            # Anywhere between the places of the coarsest grid, so that the critic sees no grid and leaves none.
-            places = torch.rand(2, generator=batch.generator, device=device) * self.generator.step
-            side = _side(self.config, self.spec)
-            rows, columns = (self.generator.spans((at, at + side)) for at in places.long().tolist())
+            # From a place of the coarsest grid on, whose cells the critic's strides then share: photographs lie
+            # anywhere in them, so that it sees what is not the same everywhere in a cell. When what is made lay
+            # anywhere as well, a grid was left in it (docs/log.md).
+            spans = self.generator.spans((0, _side(self.config, self.spec)))
+            sizes = [stop - start for start, stop in self.generator.noisy(spans)]
             noises = [
-                torch.randn(
-                    count, channels, bottom - top, right - left, generator=batch.generator, device=device
-                )
-                for channels, (top, bottom), (left, right) in zip(self._channels, rows[:-1], columns[:-1], strict=True)
-            ]  # fmt: skip
-            batch.memo["fakes"] = self.generator(noises, rows, columns, self._everywhere(materials))
+                torch.randn(count, channels, size, size, generator=batch.generator, device=device)
+                for channels, size in zip(self._channels, sizes, strict=True)
+            ]
+            batch.memo["fakes"] = self.generator(noises, spans, spans, self._everywhere(materials))
         return torch.as_tensor(batch.memo["fakes"])
 
     @property
@@ -306,9 +313,9 @@ class Texture(Family):
     def sample(self, noise: Noise, condition: Conditions, options: Any) -> Iterator[Tensor]:
         """One pass of the generator for every piece of the image, so that what lies between needs little memory."""
         form = self.made(options)
-        rows, columns = self.generator.spans((0, form.height)), self.generator.spans((0, form.width))
+        high, wide = (self.generator.noisy(self.generator.spans((0, side))) for side in (form.height, form.width))
         maps = [
-            self._noise(noise, number, channels, rows[number], columns[number], form)
+            self._noise(noise, number, channels, high[number], wide[number], form)
             for number, channels in enumerate(self._channels)
         ]
         shares = self._shares(condition)
@@ -316,9 +323,10 @@ class Texture(Family):
         for top, left in itertools.product(range(0, form.height, WINDOW), range(0, form.width, WINDOW)):
             below, beside = min(top + WINDOW, form.height), min(left + WINDOW, form.width)
             down, across = self.generator.spans((top, below)), self.generator.spans((left, beside))
+            places = zip(self.generator.noisy(down), self.generator.noisy(across), strict=True)
             noises = [
-                cut(map_, down[number], across[number], form.tile, first=(rows[number][0], columns[number][0]))
-                for number, map_ in enumerate(maps)
+                cut(map_, *spans, form.tile, first=(high[number][0], wide[number][0]))
+                for number, (map_, spans) in enumerate(zip(maps, places, strict=True))
             ]
             materials = shares
             if BLEND in condition:
@@ -328,7 +336,7 @@ class Texture(Family):
 
     def _noise(self, noise: Noise, number: int, channels: int, rows: Span, columns: Span, form: DataSpec) -> Tensor:
         """One map of noise for the whole image: one period along an axis that tiles, with a margin along others."""
-        scale = self.generator.step >> max(0, number - 1)
+        scale = self.generator.step >> number
         height = form.height // scale if "y" in form.tile else rows[1] - rows[0]
         width = form.width // scale if "x" in form.tile else columns[1] - columns[0]
         return latent(noise, f"noise {number}", channels, height, width, like=self.generator.start.weight)
