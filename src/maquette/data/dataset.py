@@ -291,7 +291,7 @@ class Writer:
             put_in_place(self._partial, self.to)
             self._close()
             remove_stale(self.to)
-        return Dataset.open(self.to)
+        return Dataset(self.to, read_description(self.to), self.spec)
 
     def abandon(self) -> None:
         """Remove what was written so far. Does nothing after `finish`."""
