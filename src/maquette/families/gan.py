@@ -242,7 +242,9 @@ class Gan(Family):
         """Width is the one dial. Where there are captions the critic is told nothing of the crowd and learns on at one
         rate: shapes are learned late (docs/log.md)."""
         width = {"nano": 32, "micro": 48, "small": 64, "base": 96}[scale]
-        return Settings(width=width, grain=0.2, half=0) if is_read(spec) else Settings(width=width, crowd=True)
+        if is_read(spec):
+            return Settings(width=width, grain=0.2, half=0)
+        return Settings(width=width, crowd=True, average=10_000)
 
     @classmethod
     def appetite(cls, scale: Scale, spec: DataSpec) -> int:
