@@ -32,7 +32,7 @@ _PIPE_BYTES = 1 << 18
 """How much may wait in a pipe: a reader waits for Python's lock each time, so each time should bring much."""
 _KEPT = {"MALLOC_MMAP_THRESHOLD_": str(4 << 20), "MALLOC_TRIM_THRESHOLD_": str(16 << 20)}
 """A worker keeps the memory of one file's pixels for the next: to give it back and to be given it again, page by page,
-took up to an eighth of its time (for glibc; other systems do not read this)."""
+took up to a fifth of its time (for glibc; other systems do not read this)."""
 _FILE_SECONDS, _IMAGE_SECONDS = 30.0, 2.0
 """How long a file with many images may take: so long, and so much longer for each image."""
 _TYPES: dict[str, np.dtype[Any]] = {"uint8": np.dtype(np.uint8), "uint16": np.dtype(np.uint16)}
